@@ -1,0 +1,127 @@
+package state
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Errors that a Store returns, wrapped or bare. Any other error means that the store could not be asked, and that nothing is known about
+// whether a write took place.
+var (
+	ErrUnknown = errors.New("user is not known")                    // no such record
+	ErrBusy    = errors.New("another worker holds the lease")       // Acquire
+	ErrLost    = errors.New("lease lost")                           // a newer epoch exists, or the lease has ended (I6)
+	ErrPhase   = errors.New("the user's phase does not allow this") // not a legal transition, or another attempt
+	ErrLate    = errors.New("the cutover's deadline has passed")    // Commit (I5)
+	ErrWaiting = errors.New("not all nodes have acknowledged")      // Commit
+	ErrFenced  = errors.New("this incarnation is not alive any more")
+)
+
+// Store holds the state of all users and nodes. All methods are safe for concurrent use, take effect whole or not at all, and are
+// durable when they return nil. The suite statetest says the same in code.
+type Store interface {
+	Users
+	Leases
+	Cutovers
+	Nodes
+
+	// Watch returns a channel that names users whose record has changed. It is a hint: changes may be
+	// missed or reported twice, so readers also look by themselves now and then. It is closed when ctx ends.
+	Watch(ctx context.Context) <-chan string
+	// Ping reports whether the store answers.
+	Ping(ctx context.Context) error
+	Close() error
+}
+
+// Users reads records and makes them.
+type Users interface {
+	// Offer makes user known: it creates a pending record if there is none, and returns the record.
+	Offer(ctx context.Context, user string) (Record, error)
+	// Get returns the record of user, or ErrUnknown.
+	Get(ctx context.Context, user string) (Record, error)
+	// List returns at most limit records in order of user name, those after the name after ("" for the first). A zero phase means all.
+	List(ctx context.Context, phase Phase, after string, limit int) ([]Record, error)
+	// Counts returns how many users are in each phase, without reading all users.
+	Counts(ctx context.Context) (map[Phase]int64, error)
+	// Due returns at most limit users whose next try has come and whose lease is free, those first who have waited longest: pending, copying and tailing
+	// users, and users in cutover whose worker is gone.
+	Due(ctx context.Context, limit int) ([]string, error)
+	// Claim binds tokens, which identify one mailbox, to user. If any of them is bound to another user, nothing is
+	// bound and that user's name is returned; else "".
+	Claim(ctx context.Context, user string, tokens []string) (other string, err error)
+	// Retry takes user out of held into pending, or makes the next try due now. It returns ErrPhase for users who are migrated.
+	Retry(ctx context.Context, user string) (Record, error)
+	// Folders returns the folders of user, in no order.
+	Folders(ctx context.Context, user string) ([]Folder, error)
+}
+
+// Lease is the right to change the record of User, as long as Epoch is the newest.
+type Lease struct {
+	User  string
+	Owner string
+	Epoch uint64
+}
+
+// Change is what Advance writes beside the phase.
+type Change struct {
+	Reason   string        // replaces Record.Reason
+	Fidelity Fidelity      // replaces Record.Fidelity unless empty
+	Retry    time.Duration // not 0: counts a failed try; the next one is due after Retry
+}
+
+// Leases is what a worker does. Every method that takes a Lease returns ErrLost once the lease has ended or another epoch exists.
+type Leases interface {
+	// Acquire takes the lease of user for ttl and raises the epoch. It returns ErrBusy while another owner's lease
+	// is valid, ErrUnknown, or ErrPhase for users who are finalized or held. Whoever has acquired must look at the returned record:
+	// things may have changed.
+	Acquire(ctx context.Context, user, owner string, ttl time.Duration) (Lease, Record, error)
+	// Renew extends the lease to ttl from now.
+	Renew(ctx context.Context, l Lease, ttl time.Duration) error
+	// Release ends the lease. The user is due again at once, or at Record.NextTry.
+	Release(ctx context.Context, l Lease) error
+	// Advance moves the user to phase to, or leaves the phase when to is the present one, and writes c. It returns ErrPhase if the
+	// transition is not legal; into and out of cutover only Cutovers lead. Entering copying for the first time sets Started. Leaving
+	// a phase forward resets Attempts.
+	Advance(ctx context.Context, l Lease, to Phase, c Change) (Record, error)
+	// Report replaces the user's progress.
+	Report(ctx context.Context, l Lease, p Progress) error
+	// PutFolder writes f under its name.
+	PutFolder(ctx context.Context, l Lease, f Folder) error
+	// DeleteFolder forgets the folder name. An unknown name is no error.
+	DeleteFolder(ctx context.Context, l Lease, name string) error
+}
+
+// Cutovers is the switch over all nodes.
+type Cutovers interface {
+	// BeginCutover moves the user from tailing to cutover, raises the epoch, sets attempt and a deadline of budget from now, and puts a hold into the
+	// inbox of every live node. The lease that it returns replaces l.
+	BeginCutover(ctx context.Context, l Lease, attempt string, budget time.Duration) (Lease, Record, error)
+	// Acknowledge says that no write of the user can reach the source through node any more, until the attempt is over.
+	// It returns ErrPhase if another attempt, or none, is under way, and ErrFenced.
+	Acknowledge(ctx context.Context, node Node, h Hold) error
+	// Waiting returns the nodes that have not acknowledged the present attempt and are alive.
+	Waiting(ctx context.Context, user, attempt string) ([]Node, error)
+	// CallOff moves the user from cutover back to tailing with reason. The holder of the lease l may do so at any time before Commit; with a zero lease
+	// (l.User alone set) anyone may, past the deadline. It returns ErrPhase if attempt is not under way or is committed, and ErrLost.
+	// The epoch is raised when the caller is not the holder, so that the worker finds out.
+	CallOff(ctx context.Context, l Lease, attempt, reason string) error
+	// Commit makes the attempt irrevocable. It demands phase, epoch, attempt, lease, all acknowledgements (ErrWaiting) and the deadline (ErrLate).
+	Commit(ctx context.Context, l Lease, attempt string) error
+	// Switch moves a committed user to migrated and sets Migrated. hold is how long sessions had to wait.
+	Switch(ctx context.Context, l Lease, attempt string, hold time.Duration) (Record, error)
+}
+
+// Nodes is the registry of running processes.
+type Nodes interface {
+	// Join registers a new incarnation of the node name, for ttl. An older incarnation of the same name is replaced and is alive no more.
+	Join(ctx context.Context, name string, ttl time.Duration) (Node, error)
+	// Beat extends the node's life to ttl from now. It returns ErrFenced if the incarnation has ended.
+	Beat(ctx context.Context, n Node, ttl time.Duration) error
+	// Leave ends the incarnation at once. Its holds need no acknowledgement any more.
+	Leave(ctx context.Context, n Node) error
+	// Live returns the nodes whose life has not ended.
+	Live(ctx context.Context) ([]Node, error)
+	// Inbox returns the holds that n has not acknowledged and that are not over.
+	Inbox(ctx context.Context, n Node) ([]Hold, error)
+}
