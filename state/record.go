@@ -35,6 +35,9 @@ type Record struct {
 	Deadline   time.Time `json:"deadline,omitzero"`
 	Committing bool      `json:"committing,omitempty"` // Commit has succeeded, Switch has not yet
 
+	Moved        int64 `json:"moved"`        // sessions that went on on the target
+	Disconnected int64 `json:"disconnected"` // sessions that were ended because of the switch
+
 	Created  time.Time `json:"created,omitzero"`
 	Started  time.Time `json:"started,omitzero"`  // first copying
 	Migrated time.Time `json:"migrated,omitzero"` // the switch

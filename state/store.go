@@ -52,6 +52,8 @@ type Users interface {
 	Claim(ctx context.Context, user string, tokens []string) (other string, err error)
 	// Retry takes user out of held into pending, or makes the next try due now. It returns ErrPhase for users who are migrated.
 	Retry(ctx context.Context, user string) (Record, error)
+	// Tally adds to the counts of sessions of user that were moved to the target and that were ended because of the switch. Any node may, at any time.
+	Tally(ctx context.Context, user string, moved, disconnected int64) error
 	// Folders returns the folders of user, in no order.
 	Folders(ctx context.Context, user string) ([]Folder, error)
 }
