@@ -1,0 +1,85 @@
+package backend
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/emersion/go-sasl"
+
+	"imapferry/internal/wire"
+)
+
+// loginTimeout bounds a login. Servers delay failed ones on purpose, by 15 s and more.
+const loginTimeout = time.Minute
+
+// ErrNoSecret says that the login method needs the user's own secret and there is none.
+var ErrNoSecret = errors.New("no password of the user at hand")
+
+// LoginOwn logs user in with the user's own secret, which proves it, and returns the text of the server's OK with its response code.
+func (c *Conn) LoginOwn(ctx context.Context, user string, secret Secret) (string, error) {
+	name := c.backend.UserName(user)
+	return c.login(ctx, "", name, secret)
+}
+
+// Login enters the account of user by the configured method. secret is used by passthrough alone.
+func (c *Conn) Login(ctx context.Context, user string, secret Secret) (string, error) {
+	cfg, name := c.backend.cfg, c.backend.UserName(user)
+	switch cfg.Login {
+	case Master:
+		return c.login(ctx, name, cfg.MasterUser, cfg.MasterPassword)
+	case MasterSuffix:
+		return c.login(ctx, "", name+cfg.MasterSeparator+cfg.MasterUser, cfg.MasterPassword)
+	case Shared:
+		return c.login(ctx, "", name, cfg.MasterPassword)
+	}
+	if secret == "" {
+		return "", fmt.Errorf("log in to %s: %w", c.backend.name, ErrNoSecret)
+	}
+	return c.login(ctx, "", name, secret)
+}
+
+func (c *Conn) login(ctx context.Context, authz, user string, secret Secret) (text string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, loginTimeout)
+	defer cancel()
+	err = c.Within(ctx, func() error {
+		before := c.Caps
+		c.Caps = nil
+		if text, err = c.authenticate(before, authz, user, secret); err != nil {
+			return err
+		}
+		if c.Caps != nil {
+			return nil
+		}
+		greeting := c.untagged
+		if err := c.AskCaps(); err != nil {
+			return err
+		}
+		c.untagged = append(greeting, c.untagged...)
+		return nil
+	})
+	var refused *Refused
+	if err != nil && !errors.As(err, &refused) {
+		err = fmt.Errorf("log in to %s: %w", c.backend.name, err)
+	}
+	return text, err
+}
+
+// authenticate prefers AUTHENTICATE PLAIN, which takes any byte but NUL in names and passwords and is the only way to name another user.
+func (c *Conn) authenticate(caps Caps, authz, user string, secret Secret) (string, error) {
+	if authz == "" && !caps.Has("AUTH=PLAIN") && !caps.Has("LOGINDISABLED") &&
+		!wire.NeedsLiteral(user) && !wire.NeedsLiteral(string(secret)) {
+		return c.Command("LOGIN " + wire.Quoted(user) + " " + wire.Quoted(string(secret)))
+	}
+	_, ir, err := sasl.NewPlainClient(authz, user, string(secret)).Start()
+	if err != nil {
+		return "", err
+	}
+	response := base64.StdEncoding.EncodeToString(ir)
+	if caps.Has("SASL-IR") {
+		return c.command("AUTHENTICATE PLAIN "+response, nil)
+	}
+	return c.command("AUTHENTICATE PLAIN", []string{response})
+}
