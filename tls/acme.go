@@ -207,9 +207,14 @@ func (o *ordered) ready(ctx context.Context) error {
 	}
 	var missing []error
 	for _, name := range o.domains {
-		if o.cached(name) == nil {
-			missing = append(missing, o.problem(name))
+		if o.cached(name) != nil {
+			continue
 		}
+		err := o.problem(name)
+		if err == nil {
+			err = errNoCertificate // closed while the order ran
+		}
+		missing = append(missing, fmt.Errorf("%s: %w", name, err))
 	}
 	return errors.Join(missing...)
 }

@@ -21,6 +21,7 @@ type Certificates struct {
 
 	cancel context.CancelFunc
 	wait   sync.WaitGroup // the background goroutine
+	closed sync.Once
 }
 
 // source is where the certificates of one mode come from. All methods may be
@@ -114,11 +115,12 @@ func (c *Certificates) PEM() []byte {
 	return chain
 }
 
-// Close stops the background work and waits for it. Handshakes still work.
+// Close stops the background work and waits for it. Handshakes still work. It
+// may be called more than once.
 func (c *Certificates) Close() {
 	c.cancel()
 	c.wait.Wait()
-	c.source.close()
+	c.closed.Do(c.source.close)
 }
 
 // errNoCertificate is what a handshake meets before the first order is through.

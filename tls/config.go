@@ -135,7 +135,7 @@ func (a *ACME) validateDomains(p *problems) {
 			p.add("tls.acme.domains", "%q: wildcards need a DNS challenge, which is not offered; list the names one by one", name)
 		case !certmagic.SubjectQualifiesForCert(name) || strings.ContainsAny(name, ":/,") && net.ParseIP(name) == nil:
 			p.add("tls.acme.domains", "%q is no host name; give the name alone, without port or scheme", name)
-		case slices.Contains(a.Domains[:i], name):
+		case slices.Contains(lowerCase(a.Domains[:i]), strings.ToLower(name)):
 			p.add("tls.acme.domains", "%q is listed twice; remove one", name)
 		}
 	}

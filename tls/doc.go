@@ -20,8 +20,9 @@
 // files it compares the files with what is served, in mode acme it orders what
 // is missing and has renewed what is due. Close ends and awaits it. certmagic
 // adds a maintenance goroutine per cache (ended by Close), and jobs that end
-// with the context; the rate limiter it starts per directory and account lives
-// until the process ends.
+// with the context. Two things of certmagic's outlast Close: what keeps a lock
+// file fresh notices within seconds that the lock is gone, and its rate limiter
+// per directory and account lives until the process ends.
 //
 // # What happens on failure
 //

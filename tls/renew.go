@@ -52,7 +52,7 @@ func (o *ordered) order(ctx context.Context) bool {
 		}
 		err := o.magic.ManageSync(ctx, []string{name})
 		if ctx.Err() != nil {
-			err = ctx.Err()
+			return false
 		}
 		if err != nil {
 			err = fmt.Errorf("order certificate: %w", advise(err))
@@ -70,8 +70,7 @@ func (o *ordered) renew(ctx context.Context) time.Duration {
 	look := longestLook
 	for _, name := range o.domains {
 		if cert := o.cached(name); cert != nil {
-			life := cert.Leaf.NotAfter.Sub(cert.Leaf.NotBefore)
-			look = min(look, max(life/looksPerLife, shortestLook))
+			look = min(look, lookInterval(cert.Leaf.NotAfter.Sub(cert.Leaf.NotBefore)))
 		}
 	}
 	if look != o.options.RenewCheckInterval {
@@ -82,6 +81,11 @@ func (o *ordered) renew(ctx context.Context) time.Duration {
 		o.log.Warn("certificates not checked for renewal", "error", err)
 	}
 	return look
+}
+
+// lookInterval is how long a certificate with that life goes unwatched.
+func lookInterval(life time.Duration) time.Duration {
+	return min(max(life/looksPerLife, shortestLook), longestLook)
 }
 
 // event hears from certmagic. Renewals run in its own jobs, so this is the only
@@ -117,7 +121,7 @@ func advise(err error) error {
 	switch problem.Type {
 	case acme.ProblemTypeExternalAccountRequired:
 		return fmt.Errorf("%w; the CA demands an account of its own: set tls.acme.eab_kid and tls.acme.eab_key", err)
-	case acme.ProblemTypeConnection, acme.ProblemTypeDNS:
+	case acme.ProblemTypeConnection, acme.ProblemTypeDNS, acme.ProblemTypeTLS, acme.ProblemTypeUnauthorized:
 		return fmt.Errorf("%w; the CA must reach this host by that name, on port 80 for tls.acme.http_port or on port 443 for tls.acme.alpn_port", err)
 	}
 	return err
