@@ -1,0 +1,62 @@
+package testbed
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// Tree is the mail that a client keeps on disk: path below its folder, which
+// in a Maildir carries the flags, to the SHA-256 of the file. Files that a client
+// keeps about its own state are no part of it; they change at every run.
+type Tree map[string]string
+
+// Changes tells how tree b differs from a, one path per line, sorted.
+func (a Tree) Changes(b Tree) []string {
+	var lines []string
+	for _, path := range union(a, b) {
+		was, is := a[path], b[path]
+		switch {
+		case was == "":
+			lines = append(lines, "new: "+path)
+		case is == "":
+			lines = append(lines, "gone: "+path)
+		case was != is:
+			lines = append(lines, "other content: "+path)
+		}
+	}
+	return lines
+}
+
+// maildirTree reads all files in folders named cur and new below dir.
+func maildirTree(dir string) (Tree, error) {
+	tree := Tree{}
+	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) && path == dir {
+			return fs.SkipAll // before the first run
+		}
+		if err != nil || !e.Type().IsRegular() {
+			return err
+		}
+		if parent := filepath.Base(filepath.Dir(path)); !slices.Contains([]string{"cur", "new"}, parent) {
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(dir, path)
+		sum := sha256.Sum256(text)
+		tree[rel] = hex.EncodeToString(sum[:])
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read maildir: %w", err)
+	}
+	return tree, nil
+}
