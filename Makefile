@@ -1,0 +1,28 @@
+# imapferry. `make test` is what the continuous integration runs; `make help` is this file.
+
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+.PHONY: build demo test lint deps bench
+
+build:
+	go build -trimpath -o imapferry ./cmd/imapferry
+
+demo:
+	go run ./cmd/imapferry demo $(DEMO_FLAGS)
+
+# The nested module holds tests that need a whole ACME server, whose dependencies the product must not have.
+test: deps lint
+	cd tls/acmetest && go vet ./... && go test -race ./...
+	go test -race ./...
+
+lint:
+	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not gofmt'ed:"; echo "$$unformatted"; exit 1; }
+	go vet ./...
+	go run $(STATICCHECK) ./...
+
+# Real servers, which tests start on loopback.
+deps:
+	@.ci/deps
+
+bench:
+	go test -run '^$$' -bench . ./...
