@@ -49,7 +49,8 @@ type Info struct {
 }
 
 // New loads or makes the certificates that cfg describes and keeps them fresh
-// until ctx ends or Close is called. cfg must have passed Validate.
+// until ctx ends or Close is called; Close is due in any case. cfg must have
+// passed Validate.
 func New(ctx context.Context, cfg Config, log *slog.Logger) (*Certificates, error) {
 	src, err := newSource(ctx, cfg, log)
 	if err != nil {

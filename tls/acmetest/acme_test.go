@@ -46,6 +46,9 @@ func TestOrder(t *testing.T) {
 			if strings.Contains(log.String(), eabKey) { // I8
 				t.Error("the log shows the external account's key")
 			}
+			if !strings.Contains(log.String(), "acme_client") {
+				t.Error("the library's own log went elsewhere")
+			}
 		})
 	}
 }
