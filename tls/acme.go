@@ -102,9 +102,9 @@ func issuerTemplate(cfg ACME) (certmagic.ACMEIssuer, error) {
 		AltTLSALPNPort:          cfg.ALPNPort,
 	}
 	if cfg.EABKID != "" {
-		key, err := cfg.bindingKey()
+		key, err := cfg.EABKey.macKey()
 		if err != nil {
-			return issuer, err
+			return issuer, fmt.Errorf("tls.acme.eab_key: %w", err)
 		}
 		issuer.ExternalAccount = &acme.EAB{KeyID: cfg.EABKID, MACKey: key}
 	}
@@ -119,21 +119,6 @@ func issuerTemplate(cfg ACME) (certmagic.ACMEIssuer, error) {
 		}
 	}
 	return issuer, nil
-}
-
-func (a *ACME) bindingKey() (string, error) {
-	if a.EABKeyFile == "" {
-		return a.EABKey.macKey()
-	}
-	data, err := readFile("tls.acme.eab_key_file", a.EABKeyFile)
-	if err != nil {
-		return "", err
-	}
-	key, err := Secret(data).macKey()
-	if err != nil {
-		return "", fmt.Errorf("tls.acme.eab_key_file: %s: %w", a.EABKeyFile, err)
-	}
-	return key, nil
 }
 
 func lowerCase(names []string) []string {

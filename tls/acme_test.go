@@ -38,12 +38,11 @@ func TestLookInterval(t *testing.T) {
 	}
 }
 
-// TestNewACMEFiles: what can be told without the CA is told by New, with key
-// and file (I9), and nothing is left running.
-func TestNewACMEFiles(t *testing.T) {
+// TestIssuerTemplate: what can be told without the CA is told at start, with
+// key and file (I9).
+func TestIssuerTemplate(t *testing.T) {
 	dir := t.TempDir()
 	garbage := write(t, dir, "garbage", []byte("???"))
-	key := write(t, dir, "key", []byte("c2VjcmV0\n"))
 	tests := []struct {
 		name string
 		cfg  ACME
@@ -51,14 +50,13 @@ func TestNewACMEFiles(t *testing.T) {
 	}{
 		{"no root file", ACME{RootCA: dir + "/none"}, "tls.acme.root_ca: " + dir + "/none: no such file"},
 		{"no root in it", ACME{RootCA: garbage}, "tls.acme.root_ca: " + garbage + ": no PEM certificate"},
-		{"no key file", ACME{EABKID: "kid", EABKeyFile: dir + "/none"}, "tls.acme.eab_key_file: " + dir + "/none: no such file"},
-		{"no key in it", ACME{EABKID: "kid", EABKeyFile: garbage}, "tls.acme.eab_key_file: " + garbage + ": not base64url"},
-		{"key file", ACME{EABKID: "kid", EABKeyFile: key}, ""},
+		{"no MAC key", ACME{EABKID: "kid", EABKey: "???"}, "tls.acme.eab_key: not base64url"},
+		{"MAC key with padding", ACME{EABKID: "kid", EABKey: "c2VjcmU="}, ""},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			issuer, err := issuerTemplate(test.cfg)
-			if test.want == "" && (err != nil || issuer.ExternalAccount.MACKey != "c2VjcmV0") {
+			if test.want == "" && (err != nil || issuer.ExternalAccount.MACKey != "c2VjcmU") {
 				t.Errorf("issuerTemplate = %+v, %v", issuer.ExternalAccount, err)
 			}
 			if test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {

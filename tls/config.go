@@ -31,17 +31,16 @@ type Config struct {
 
 // ACME is the section [tls.acme].
 type ACME struct {
-	Directory  string   `toml:"directory"`    // URL of the CA's directory
-	Email      string   `toml:"email"`        // contact of the account
-	Domains    []string `toml:"domains"`      // names to order, one certificate each; the first is served to clients that name none
-	EABKID     string   `toml:"eab_kid"`      // external account binding (RFC 8555 7.3.4): key id
-	EABKey     Secret   `toml:"eab_key"`      // and MAC key, base64url
-	EABKeyFile string   `toml:"eab_key_file"` // or the file that holds the MAC key
-	HTTPPort   int      `toml:"http_port"`    // HTTP-01 listener; 0: no HTTP-01
-	ALPNPort   int      `toml:"alpn_port"`    // TLS-ALPN-01 listener; 0: no TLS-ALPN-01
-	ListenHost string   `toml:"listen_host"`  // address of both listeners; empty: all
-	RootCA     string   `toml:"root_ca"`      // PEM roots for the directory's own certificate; empty: system roots
-	Storage    string   `toml:"storage"`      // folder for the account, certificates and keys
+	Directory  string   `toml:"directory"`   // URL of the CA's directory
+	Email      string   `toml:"email"`       // contact of the account
+	Domains    []string `toml:"domains"`     // names to order, one certificate each; the first is served to clients that name none
+	EABKID     string   `toml:"eab_kid"`     // external account binding (RFC 8555 7.3.4): key id
+	EABKey     Secret   `toml:"eab_key"`     // and MAC key, base64url
+	HTTPPort   int      `toml:"http_port"`   // HTTP-01 listener; 0: no HTTP-01
+	ALPNPort   int      `toml:"alpn_port"`   // TLS-ALPN-01 listener; 0: no TLS-ALPN-01
+	ListenHost string   `toml:"listen_host"` // address of both listeners; empty: all
+	RootCA     string   `toml:"root_ca"`     // PEM roots for the directory's own certificate; empty: system roots
+	Storage    string   `toml:"storage"`     // folder for the account, certificates and keys
 }
 
 // DefaultConfig is what holds for keys that the configuration file leaves out.
@@ -142,13 +141,10 @@ func (a *ACME) validateDomains(p *problems) {
 }
 
 func (a *ACME) validateBinding(p *problems) {
-	hasKey := a.EABKey != "" || a.EABKeyFile != ""
 	switch {
-	case a.EABKey != "" && a.EABKeyFile != "":
-		p.add("tls.acme.eab_key", "given together with eab_key_file; keep one")
-	case a.EABKID != "" && !hasKey:
+	case a.EABKID != "" && a.EABKey == "":
 		p.add("tls.acme.eab_key", "missing; eab_kid needs the key that the CA gave with it")
-	case a.EABKID == "" && hasKey:
+	case a.EABKID == "" && a.EABKey != "":
 		p.add("tls.acme.eab_kid", "missing; eab_key needs the key id that the CA gave with it")
 	}
 	if a.EABKey != "" {

@@ -47,7 +47,6 @@ func TestValidate(t *testing.T) {
 		{"key without key id", acmeTOML(`eab_key = "c2VjcmV0"`), []string{`tls.acme.eab_kid: missing`}},
 		{"key of another alphabet", acmeTOML(`eab_kid = "kid"` + "\n" + `eab_key = "+/+/"`), []string{`tls.acme.eab_key: not base64url`}},
 		{"key with padding", acmeTOML(`eab_kid = "kid"` + "\n" + `eab_key = "c2VjcmU="`), nil},
-		{"key twice", acmeTOML(`eab_kid = "kid"` + "\n" + `eab_key = "c2VjcmV0"` + "\n" + `eab_key_file = "f"`), []string{`tls.acme.eab_key: given together with eab_key_file`}},
 		{"one challenge only", acmeTOML(`http_port = 0`), nil},
 		{"no challenge", acmeTOML("http_port = 0\nalpn_port = 0"), []string{`tls.acme.http_port: 0, and alpn_port too`}},
 		{"the same port", acmeTOML("http_port = 8080\nalpn_port = 8080"), []string{`tls.acme.alpn_port: 8080 is http_port as well`}},
