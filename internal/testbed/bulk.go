@@ -11,7 +11,7 @@ import (
 type BulkSpec struct {
 	Seed       uint64
 	Messages   int     // in all folders together
-	Folders    int     // INBOX and Bulk/01 …; at least 1
+	Folders    int     // INBOX and "Bulk 01" …; at least 1
 	MedianSize int     // default 8 KB; sizes are log-normal
 	Missing    float64 // share of UIDs that are expunged, 0 to below 1
 	Conns      int     // folders filled at once; default 4
@@ -69,7 +69,7 @@ func (spec BulkSpec) fill(c *Client, user string, i int) (BulkStats, error) {
 	}
 	folder := "INBOX"
 	if i > 0 {
-		folder = names.path("Bulk", fmt.Sprintf("%02d", i))
+		folder = names.path(fmt.Sprintf("Bulk %02d", i))
 		if _, err := c.Do("CREATE ", Quote(folder)); err != nil {
 			return BulkStats{}, err
 		}

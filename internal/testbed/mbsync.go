@@ -4,9 +4,6 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
-	"regexp"
-	"strconv"
-	"strings"
 )
 
 // Mbsync runs mbsync once: all folders between the server and a Maildir below
@@ -19,7 +16,7 @@ func Mbsync(ctx context.Context, addr, user, pass, dir string, opts ...DialOptio
 	}
 	r, err := syncRun{
 		dir: dir, mail: filepath.Join(dir, "mail"), conf: "mbsyncrc", text: conf,
-		argv: []string{"mbsync", "-c", filepath.Join(dir, "mbsyncrc"), "-V", "-a"}, count: mbsyncCounts,
+		argv: []string{"mbsync", "-c", filepath.Join(dir, "mbsyncrc"), "-a"},
 	}.do(ctx)
 	if err != nil {
 		return r, fmt.Errorf("mbsync: %w", err)
@@ -61,31 +58,8 @@ Far :far:
 Near :near:
 Patterns *
 Create Near
-Expunge Both
+Expunge Near
 Sync All
 SyncState *
 `, name, port, user, pass, secure, dir), nil
-}
-
-// mbsync sums up: "Channels: 1  Boxes: 3  Far: +0 *0 #0  Near: +17 *0 #0".
-var mbsyncSummary = regexp.MustCompile(`Far: \+(\d+) \*\d+ #\d+\s+Near: \+(\d+) \*\d+ #(\d+)`)
-
-// mbsyncCounts takes a run without a summary for one that ended before it,
-// with its reason in the exit code.
-func mbsyncCounts(output string, r *SyncResult) error {
-	all := mbsyncSummary.FindAllStringSubmatch(output, -1)
-	if all == nil {
-		if r.ExitCode == 0 {
-			return fmt.Errorf("no summary in its output:\n%s", strings.TrimSpace(output))
-		}
-		return nil
-	}
-	last := all[len(all)-1]
-	for i, n := range []*int{&r.Pushed, &r.Fetched, &r.Removed} {
-		var err error
-		if *n, err = strconv.Atoi(last[i+1]); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
-	"regexp"
+	"strings"
 )
 
 // OfflineIMAP runs offlineimap once, as Mbsync does mbsync. Folders with a
@@ -16,7 +16,7 @@ func OfflineIMAP(ctx context.Context, addr, user, pass, dir string, opts ...Dial
 	}
 	r, err := syncRun{
 		dir: dir, mail: filepath.Join(dir, "mail"), conf: "offlineimaprc", text: conf,
-		argv: []string{"offlineimap", "-o", "-u", "basic", "-c", filepath.Join(dir, "offlineimaprc")}, count: offlineimapCounts,
+		argv: []string{"offlineimap", "-o", "-u", "basic", "-c", filepath.Join(dir, "offlineimaprc")},
 	}.do(ctx)
 	if err != nil {
 		return r, fmt.Errorf("offlineimap: %w", err)
@@ -63,22 +63,10 @@ remotepass = %s
 %s
 auth_mechanisms = PLAIN, LOGIN
 maxconnections = 2
+expunge = no
 folderfilter = lambda name: '"' not in name
 `, dir, name, port, percent(user), percent(pass), secure), nil
 }
 
 // percent guards a value from interpolation, which ConfigParser does.
-func percent(s string) string { return regexp.MustCompile(`%`).ReplaceAllString(s, "%%") }
-
-var (
-	offlineimapFetched = regexp.MustCompile(`(?m)Copy message .* far:.* -> near`)
-	offlineimapPushed  = regexp.MustCompile(`(?m)Copy message .* near:.* -> far`)
-	offlineimapRemoved = regexp.MustCompile(`(?m)Deleting \d+ messages? .* near`)
-)
-
-func offlineimapCounts(output string, r *SyncResult) error {
-	r.Fetched = len(offlineimapFetched.FindAllString(output, -1))
-	r.Pushed = len(offlineimapPushed.FindAllString(output, -1))
-	r.Removed = len(offlineimapRemoved.FindAllString(output, -1))
-	return nil
-}
+func percent(s string) string { return strings.ReplaceAll(s, "%", "%%") }

@@ -11,8 +11,10 @@ type SeedSpec struct {
 	Seed       uint64
 	Messages   int // in INBOX, beside the odd ones; default 40
 	MedianSize int // default 2 KB; sizes are log-normal
-	// Plain leaves out names and keywords that mail clients choke on, though
-	// servers take them: quotes, backslashes, wildcards, brackets.
+	// Plain leaves out what mail clients choke on, though servers take it: names
+	// with quotes, backslashes and wildcards, keywords with brackets or NIL,
+	// which mbsync cannot parse, a message without an empty line, and a folder
+	// that is listed but is not there.
 	Plain bool
 	// NoLarge leaves out the two messages of 1 to 2 MB.
 	NoLarge bool
@@ -70,7 +72,7 @@ func (s *seeder) create(levels ...string) (name string, ok bool, err error) {
 	name = s.ns.path(levels...)
 	for _, level := range levels {
 		if s.ns.holds(level) {
-			s.refused = append(s.refused, level)
+			s.refused = append(s.refused, name)
 			return name, false, nil
 		}
 	}
@@ -99,9 +101,9 @@ func (s *seeder) mails(n int) []Mail {
 func (s *seeder) inbox() error {
 	mails := s.mails(s.Messages)
 	flags := []string{"", `\Seen`, `\Answered`, `\Flagged`, `\Draft`, `\Seen \Answered \Flagged \Draft`,
-		`$Forwarded`, `$MDNSent \Seen`, `Junk`, `$label1`, `Work-2024 \Flagged`, `NIL`}
+		`$Forwarded`, `$MDNSent \Seen`, `Junk`, `$label1`, `Work-2024 \Flagged`}
 	if !s.Plain {
-		flags = append(flags, `[brk`, `cl}ose`)
+		flags = append(flags, `[brk`, `cl}ose`, `NIL`)
 	}
 	for i, f := range flags {
 		m := s.w.mail(s.MedianSize)
@@ -224,11 +226,13 @@ func (s *seeder) oddMail() error {
 		s.w.header("text/plain") + strings.Repeat(s.w.word()+" ", 4000) + "\r\n",
 		s.w.header("text/plain") + "no line end after this",
 		s.w.header("text/plain"),
-		"Subject: header only, no empty line " + s.w.line(),
 		"\r\nno header " + s.w.line(),
 		s.w.header("text/plain") + ".\r\n..\r\nFrom a mbox\r\n>From another\r\n",
 	} {
 		mails = append(mails, Mail{Flags: s.w.flags(), Date: s.w.date(), Body: body})
+	}
+	if !s.Plain {
+		mails = append(mails, Mail{Body: "Subject: header only, no empty line " + s.w.line()})
 	}
 	if !s.NoLarge {
 		mails = append(mails, s.w.attachment(1<<20+s.w.rng.IntN(1<<18)), s.w.mail(1<<20))
@@ -266,8 +270,10 @@ func (s *seeder) ghosts() error {
 			return err
 		}
 	}
-	if _, err := s.c.Do("DELETE ", Quote(s.ns.path("Ghost"))); err != nil && !refused(err) {
-		return err // Cyrus and Courier keep or refuse it, each in its way
+	if !s.Plain { // servers keep its name, drop it or refuse, each in its way
+		if _, err := s.c.Do("DELETE ", Quote(s.ns.path("Ghost"))); err != nil && !refused(err) {
+			return err
+		}
 	}
 	return s.c.appendAll(s.ns.path("Ghost", "Leaf"), s.mails(2))
 }

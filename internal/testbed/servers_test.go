@@ -78,6 +78,15 @@ func TestRedisPassword(t *testing.T) {
 	}
 }
 
+func dovecot(t *testing.T, opt DovecotOptions) *Dovecot {
+	t.Helper()
+	d, err := ForTest(t).Dovecot(opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
 func redisSays(t *testing.T, r *Redis, command, want string) {
 	t.Helper()
 	var got string

@@ -15,23 +15,24 @@ import (
 type SyncResult struct {
 	ExitCode      int
 	Output        string // both streams
-	Fetched       int    // messages stored locally
-	Removed       int    // messages removed locally
-	Pushed        int    // messages stored on the server
+	Fetched       int    // files that are new, whatever their flags
+	Removed       int    // files that are gone
 	Before, After Tree
 }
 
 // Changes tells which local mail the run has changed.
 func (r SyncResult) Changes() []string { return r.Before.Changes(r.After) }
 
-// Idle returns nil if the run met no error, fetched and pushed nothing and left
-// all local mail as it was: what a client must see of a moved mailbox.
+// Idle returns nil if the run met no error, fetched nothing and left all local
+// mail as it was: what a client must see of a moved mailbox. What a client has
+// written to the server, a Snapshot tells.
 func (r SyncResult) Idle() error {
-	if changes := r.Changes(); r.ExitCode != 0 || r.Fetched+r.Removed+r.Pushed > 0 || len(changes) > 0 {
-		return fmt.Errorf("exit code %d, %d fetched, %d removed, %d pushed, %d files changed %.5q; output:\n%s",
-			r.ExitCode, r.Fetched, r.Removed, r.Pushed, len(changes), changes, r.Output)
+	changes := r.Changes()
+	if r.ExitCode == 0 && len(changes) == 0 {
+		return nil
 	}
-	return nil
+	return fmt.Errorf("exit code %d, %d fetched, %d removed, local changes %.5q; output:\n%s",
+		r.ExitCode, r.Fetched, r.Removed, changes, r.Output)
 }
 
 // syncRun is one run of a client with the files of its own below dir.
@@ -40,7 +41,6 @@ type syncRun struct {
 	conf      string // name of the configuration file
 	text      string // its content
 	argv      []string
-	count     func(output string, r *SyncResult) error
 }
 
 func (run syncRun) do(ctx context.Context) (SyncResult, error) {
@@ -62,7 +62,9 @@ func (run syncRun) do(ctx context.Context) (SyncResult, error) {
 	if r.After, err = maildirTree(run.mail); err != nil {
 		return r, err
 	}
-	return r, run.count(r.Output, &r)
+	was, is := r.Before.messages(), r.After.messages()
+	r.Fetched, r.Removed = lacking(is, was), lacking(was, is)
+	return r, nil
 }
 
 // exec takes an exit code for a result, not for an error.

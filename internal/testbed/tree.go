@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 )
 
 // Tree is the mail that a client keeps on disk: path below its folder, which
@@ -31,6 +32,28 @@ func (a Tree) Changes(b Tree) []string {
 		}
 	}
 	return lines
+}
+
+// messages is the set of messages by folder and unique name, without the flags
+// and without the move from new to cur, which a client makes without fetching.
+func (a Tree) messages() map[string]bool {
+	set := map[string]bool{}
+	for path := range a {
+		unique, _, _ := strings.Cut(filepath.Base(path), ":")
+		set[filepath.Join(filepath.Dir(filepath.Dir(path)), unique)] = true
+	}
+	return set
+}
+
+// lacking counts what of a is not in b.
+func lacking(a, b map[string]bool) int {
+	n := 0
+	for name := range a {
+		if !b[name] {
+			n++
+		}
+	}
+	return n
 }
 
 // maildirTree reads all files in folders named cur and new below dir.
