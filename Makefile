@@ -1,4 +1,4 @@
-# imapferry. `make test` is what the continuous integration runs; `make help` is this file.
+# `make test` is what the continuous integration runs.
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 

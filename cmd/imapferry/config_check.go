@@ -1,0 +1,126 @@
+package main
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"imapferry/internal/backend"
+)
+
+// check looks at the whole configuration. The sections that belong to a package are checked by that package.
+func (l *loader) check() {
+	l.checkListen()
+	l.adopt("tls", l.cfg.TLS.Validate())
+	l.checkState()
+	l.checkUsers()
+	l.oneOf("auth.prove", l.cfg.Auth.Prove, "route", "source", "target")
+	_, err := backend.New("source", l.cfg.Source)
+	l.adopt("source", err)
+	_, err = backend.New("target", l.cfg.Target.Config)
+	l.adopt("target", err)
+	l.adopt("target", l.cfg.Target.targetSettings.Validate())
+	l.adopt("migrate", l.cfg.Migrate.Validate())
+	if same := l.cfg.Source.URL; same != "" && same == l.cfg.Target.URL {
+		l.complain(l.place("target.url"), "target.url", "is the same as source.url; give the new server")
+	}
+}
+
+// adopt takes over what a package says of its section. Each of its errors begins with the full key.
+func (l *loader) adopt(section string, err error) {
+	if err == nil {
+		return
+	}
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, e := range many.Unwrap() {
+			l.adopt(section, e)
+		}
+		return
+	}
+	key, text, _ := strings.Cut(err.Error(), ": ")
+	if !l.keys[key].IsValid() {
+		key, text = section, err.Error()
+	}
+	l.complain(l.place(key), key, "%s", text)
+}
+
+func (l *loader) oneOf(key, value string, allowed ...string) {
+	if !slices.Contains(allowed, value) {
+		l.complain(l.place(key), key, "%q is not one of %s", value, strings.Join(allowed, ", "))
+	}
+}
+
+func (l *loader) checkListen() {
+	c := l.cfg.Listen
+	if len(c.IMAPS)+len(c.IMAP) == 0 {
+		l.complain(l.place("listen.imaps"), "listen.imaps", "empty, and listen.imap too; give at least one address, such as [\"0.0.0.0:993\"]")
+	}
+	for _, addr := range c.IMAPS {
+		l.checkAddress("listen.imaps", addr)
+	}
+	for _, addr := range c.IMAP {
+		l.checkAddress("listen.imap", addr)
+	}
+	if path, unix := strings.CutPrefix(c.Admin, "unix:"); unix {
+		if !filepath.IsAbs(path) {
+			l.complain(l.place("listen.admin"), "listen.admin", "%q: give an absolute path, as in unix:/run/imapferry/admin.sock", c.Admin)
+		}
+	} else if c.Admin != "" {
+		l.checkAddress("listen.admin", c.Admin)
+	}
+	for _, network := range c.ProxyProtocolFrom {
+		if _, err := netip.ParsePrefix(network); err != nil {
+			l.complain(l.place("listen.proxy_protocol_from"), "listen.proxy_protocol_from", "%q is no network; write it as 10.0.0.0/8 or 192.0.2.7/32", network)
+		}
+	}
+}
+
+func (l *loader) checkAddress(key, addr string) {
+	_, port, err := net.SplitHostPort(addr)
+	if n, e := strconv.ParseUint(port, 10, 16); err != nil || e != nil || n > 65535 {
+		l.complain(l.place(key), key, "%q is no address; write it as host:port, such as \"0.0.0.0:993\"", addr)
+	}
+}
+
+func (l *loader) checkState() {
+	scheme, rest, _ := strings.Cut(string(l.cfg.State.URL), ":")
+	complain := func(format string, args ...any) { l.complain(l.place("state.url"), "state.url", format, args...) }
+	switch scheme {
+	case "bolt":
+		if rest == "" || strings.HasSuffix(rest, "/") {
+			complain("names no file; write it as in bolt:/var/lib/imapferry/state.db")
+		}
+	case "redis", "rediss":
+		if u, err := url.Parse(string(l.cfg.State.URL)); err != nil || u.Hostname() == "" {
+			complain("want host and port, as in %s://127.0.0.1:6379/0", scheme)
+		}
+	case "redis+sentinel", "redis+cluster", "rediss+sentinel", "rediss+cluster":
+		complain("scheme %s is not available in this version; use one Redis by redis:// or rediss://", scheme)
+	default:
+		complain("the scheme is not one of bolt, redis, rediss; give bolt:/path or redis://host:6379")
+	}
+}
+
+func (l *loader) checkUsers() {
+	if d := l.cfg.Users.DefaultDomain; strings.ContainsAny(d, "@ \t") {
+		l.complain(l.place("users.default_domain"), "users.default_domain", "%q is no domain; give it alone, as in example.org", d)
+	}
+	a := l.cfg.Users.Aliases
+	if u, err := url.Parse(a); strings.Contains(a, "://") && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+		l.complain(l.place("users.aliases"), "users.aliases", "want a file or an http(s) URL")
+	}
+}
+
+// problemsOf lists the errors that err joins.
+func problemsOf(err error) []error {
+	var joined interface{ Unwrap() []error }
+	if errors.As(err, &joined) {
+		return joined.Unwrap()
+	}
+	return []error{err}
+}
