@@ -17,6 +17,10 @@ var (
 // DefaultBuffer is the size of a Reader's buffer in bytes: one full TLS record.
 const DefaultBuffer = 16 << 10
 
+// markerRoom is enough for the longest marker of a literal with its line end: "~{", 19 digits, "+}" and CRLF. Buffers below
+// twice that size give up the promise of Part not to split it.
+const markerRoom = 32
+
 // Reader frames a byte stream. It is not safe for concurrent use.
 type Reader struct {
 	src  io.Reader
@@ -70,8 +74,9 @@ func (r *Reader) fill() error {
 	return io.ErrNoProgress
 }
 
-// Part returns the next bytes up to and including the next LF, or as many as the buffer holds if no LF is among them; eol tells
-// which. It waits for more only while it has neither. The slice is valid until the next call. This is
+// Part returns the next bytes up to and including the next LF, or most of what the buffer holds if no LF is among them; eol tells
+// which. It waits for more only while it has neither. A part that does not end its line leaves the last markerRoom bytes for the
+// next one, so that CRLF and the marker of a literal are never split. The slice is valid until the next call. This is
 // how the relay passes on lines of any length with bounded memory.
 func (r *Reader) Part() (part []byte, eol bool, err error) {
 	seen := 0
@@ -82,8 +87,8 @@ func (r *Reader) Part() (part []byte, eol bool, err error) {
 			return part, true, nil
 		}
 		if seen = r.Buffered(); seen == len(r.buf) {
-			part = r.buf[r.r:r.w]
-			r.r = r.w
+			part = r.buf[r.r : r.w-min(markerRoom, len(r.buf)/2)]
+			r.r += len(part)
 			return part, false, nil
 		}
 		if err := r.fill(); err != nil {
