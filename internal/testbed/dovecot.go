@@ -1,6 +1,7 @@
 package testbed
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"syscall"
+	"time"
 )
 
 // DovecotOptions says how a Dovecot is configured. The zero value is a maildir
@@ -43,8 +45,10 @@ type Dovecot struct {
 	Options  DovecotOptions
 
 	conf  string
-	users string
+	users string // passwd file
 	port  dovecotPorts
+
+	mailUID, mailGID int
 }
 
 type dovecotPorts struct{ imap, imaps, doveadm, http, haproxy, haproxys int }
@@ -188,8 +192,20 @@ func (d *Dovecot) Doveadm(ctx context.Context, args ...string) ([]byte, error) {
 	return out, nil
 }
 
-// Log returns the whole log of the server.
-func (d *Dovecot) Log() (string, error) {
-	text, err := os.ReadFile(d.logs[0])
-	return string(text), err
+// AwaitLog waits until the log holds the text. Dovecot's processes log through
+// another process, so a line may come after the answer to the client.
+func (d *Dovecot) AwaitLog(ctx context.Context, text string) error {
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	for {
+		log, err := os.ReadFile(d.logs[0])
+		if err != nil || bytes.Contains(log, []byte(text)) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("log lacks %q: %w", text, ctx.Err())
+		case <-tick.C:
+		}
+	}
 }

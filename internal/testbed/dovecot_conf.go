@@ -1,13 +1,10 @@
 package testbed
 
 import (
-	"encoding/base64"
 	"fmt"
-	"maps"
 	"os"
 	"os/user"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"text/template"
@@ -201,23 +198,8 @@ func (d *Dovecot) configure(name, dir string, cert *certificate) error {
 	if err := os.WriteFile(filepath.Join(dir, "masters"), []byte(master), 0o644); err != nil {
 		return err
 	}
-	return d.writeUsers(who)
-}
-
-func (d *Dovecot) writeUsers(who runner) error {
-	var lines strings.Builder
-	for _, u := range slices.Sorted(maps.Keys(d.Options.Users)) {
-		if strings.ContainsAny(u, ":/\r\n") || u == "" {
-			return fmt.Errorf("user %q: not to be had in a passwd file", u)
-		}
-		fmt.Fprintf(&lines, "%s:%s:%d:%d::%s/%s::\n", u, plain(d.Options.Users[u]), who.uid, who.gid, d.MailDir, u)
-	}
-	return os.WriteFile(d.users, []byte(lines.String()), 0o644)
-}
-
-// plain encodes a password, which may hold the file's separator.
-func plain(password string) string {
-	return "{PLAIN.B64}" + base64.StdEncoding.EncodeToString([]byte(password))
+	d.mailUID, d.mailGID = who.uid, who.gid
+	return d.writeUsers(d.Options.Users)
 }
 
 // runner names the system users of a Dovecot: as root its own, which Debian's

@@ -63,9 +63,5 @@ func binary(name string) (string, error) {
 			return path, nil
 		}
 	}
-	return "", need1(name)
-}
-
-func need1(name string) error {
-	return fmt.Errorf("%s is not installed (Debian: %s)", name, packages[name])
+	return "", fmt.Errorf("%s is not installed (Debian: %s)", name, packages[name])
 }

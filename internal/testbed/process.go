@@ -118,6 +118,14 @@ func (s *server) end(sig syscall.Signal) {
 	}
 	_ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL)
 	<-s.gone
+	groupGone(s.cmd.Process.Pid)
+}
+
+// groupGone waits until no child is left that might still take a connection.
+func groupGone(pid int) {
+	for end := time.Now().Add(stopWithin); groupAlive(pid) && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
 }
 
 // Stop ends the server in good order. Stopping what does not run is no error.

@@ -15,3 +15,5 @@ func ownGroup() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true
 func lockByte(*os.File, int64) error { return nil }
 
 func unlockByte(*os.File, int64) {}
+
+func groupAlive(pgid int) bool { return syscall.Kill(-pgid, 0) == nil }
