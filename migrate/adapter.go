@@ -1,0 +1,101 @@
+package migrate
+
+import (
+	"context"
+	"fmt"
+
+	"imapferry/internal/wire"
+	"imapferry/state"
+)
+
+// adapter is what a kind of target can do beside IMAP, to give messages the UIDs and folders the UIDVALIDITY of the source. user is the name at
+// the target. Folder names are raw.
+type adapter interface {
+	name() string
+	fidelity() state.Fidelity
+	// prepare is called for an empty folder before its first message.
+	prepare(ctx context.Context, user, folder string, source status) error
+	// skip makes to the UIDNEXT of folder, which is from. dst may have any folder open, and has another or none open afterwards.
+	skip(ctx context.Context, dst *client, user, folder string, from, to uint32) error
+	// setUIDValidity gives folder, which nobody has open, the UIDVALIDITY v, where the kind of target can.
+	setUIDValidity(ctx context.Context, user, folder string, v uint32) error
+	// clearInbox makes INBOX a new, empty folder whose UIDNEXT is 1. All that is in it is ours.
+	clearInbox(ctx context.Context, dst *client, user string) error
+}
+
+// imapAdapter serves any target that has UIDPLUS. UIDs are equal; UIDVALIDITY is left to the relay.
+type imapAdapter struct{}
+
+func (imapAdapter) name() string             { return "imap" }
+func (imapAdapter) fidelity() state.Fidelity { return state.Translated }
+
+func (imapAdapter) prepare(context.Context, string, string, status) error        { return nil }
+func (imapAdapter) setUIDValidity(context.Context, string, string, uint32) error { return nil }
+
+// maxCopyGap is the longest gap that is made by copying: a few seconds and some disk for as long.
+const (
+	maxCopyGap = 1 << 20
+	copyBlock  = 1 << 14 // placeholders that exist at once at most, times two
+)
+
+// skip appends one placeholder and copies it within the folder, doubling, until to comes next; all of them are expunged. One COPY
+// takes UIDs as fast as the target can write them.
+func (imapAdapter) skip(_ context.Context, dst *client, _, folder string, from, to uint32) error {
+	if to-from > maxCopyGap {
+		return holdf("%s: %d unused uids before uid %d are too many to fill over IMAP alone; give the target an adapter that can set UIDNEXT (doveadm_url)", wire.Quoted(folder), to-from, to)
+	}
+	a := appender{dst: dst, folder: folder, next: from, count: func(int64, int64) {}}
+	if err := a.placeholder(); err != nil {
+		return err
+	}
+	if _, err := dst.openFolder(folder, true); err != nil {
+		return err
+	}
+	made := wire.Set{{From: from, To: from}}
+	for next := from + 1; next < to; {
+		block := made[0]
+		if n := to - next; block.Len() > uint64(n) {
+			block.To = block.From + n - 1
+		}
+		res, err := dst.do(nil, "UID COPY", block.String(), name(folder))
+		if err != nil {
+			return fmt.Errorf("copy placeholders in %s: %w", wire.Quoted(folder), err)
+		}
+		want := wire.Range{From: next, To: next + uint32(block.Len()) - 1}
+		if err := checkCopied(folder, res.code, want); err != nil {
+			return err
+		}
+		next = want.To + 1
+		if made[0].Len() < copyBlock {
+			made[0].To = want.To
+		} else if err := dst.expunge(folder, wire.Set{want}); err != nil {
+			return err
+		}
+	}
+	return dst.expunge(folder, made)
+}
+
+// checkCopied compares the destination of COPYUID (RFC 4315) with the UIDs that were due.
+func checkCopied(folder, code string, want wire.Range) error {
+	var uidValidity uint32
+	var from, to string
+	if _, err := fmt.Sscanf(code, "COPYUID %d %s %s", &uidValidity, &from, &to); err != nil {
+		return holdf("target says no COPYUID for %s; a UID-exact copy needs UIDPLUS (RFC 4315)", wire.Quoted(folder))
+	}
+	if to != want.String() {
+		return shifted{folder, want.String(), to}
+	}
+	return nil
+}
+
+// clearInbox moves INBOX away, which leaves a new one (RFC 9051, 6.3.6), and deletes what was moved.
+func (imapAdapter) clearInbox(_ context.Context, dst *client, _ string) error {
+	const aside = "imapferry-discarded-inbox"
+	if _, err := dst.do(nil, "RENAME", name(wire.Inbox), name(aside)); err != nil {
+		return fmt.Errorf("move INBOX aside: %w", err)
+	}
+	if _, err := dst.do(nil, "DELETE", name(aside)); err != nil {
+		return fmt.Errorf("delete the INBOX that was moved aside: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,132 @@
+package migrate
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+
+	"imapferry/state"
+)
+
+// ackPoll is how often the worker looks whether all nodes hold. The store's hints are not counted on.
+const ackPoll = 10 * time.Millisecond
+
+// switchTimeout bounds the tries to end a committed cutover. It cannot be called off any more; the next worker goes on.
+const switchTimeout = 20 * time.Second
+
+// cutover switches the user, or leaves everything as it was (I5): all nodes hold, a last round that proves what has changed, then commit and switch.
+// Whatever fails before the commit calls it off.
+func (w *worker) cutover(ctx context.Context) (state.Phase, string, error) {
+	store, attempt := w.e.cfg.Store, rand.Text()
+	began := time.Now()
+	lease, rec, err := store.BeginCutover(ctx, w.held(), attempt, w.e.cfg.HoldBudget)
+	if err != nil {
+		return 0, "", fmt.Errorf("begin cutover: %w", err)
+	}
+	w.setLease(lease)
+	w.rec = rec
+	w.log.Info("phase", "from", state.Tailing, "to", state.Cutover, "attempt", attempt, "budget", w.e.cfg.HoldBudget)
+	if err := w.underHold(ctx, attempt, began.Add(w.e.cfg.HoldBudget)); err != nil {
+		return 0, "", w.callOff(ctx, attempt, err)
+	}
+	return state.Migrated, "", w.finish(ctx, attempt, began)
+}
+
+// underHold does what has to be done while the user's sessions wait. It ends by the deadline.
+func (w *worker) underHold(ctx context.Context, attempt string, deadline time.Time) error {
+	bounded, cancel := context.WithDeadlineCause(ctx, deadline, errOverBudget)
+	defer cancel()
+	stop := context.AfterFunc(bounded, w.cutLanes) // a server that does not answer cannot stretch the hold
+	defer stop()
+	if err := w.awaitNodes(bounded, attempt); err != nil {
+		return err
+	}
+	if _, err := w.round(bounded); err != nil {
+		if bounded.Err() != nil {
+			return context.Cause(bounded)
+		}
+		return err
+	}
+	if bounded.Err() != nil {
+		return context.Cause(bounded)
+	}
+	return w.e.cfg.Store.Commit(ctx, w.held(), attempt)
+}
+
+var errOverBudget = errors.New("the hold budget is used up")
+
+// cutLanes cuts the connections under a round that is over its budget. The lanes are opened anew by the next try.
+func (w *worker) cutLanes() {
+	for _, l := range w.lanes {
+		l.close()
+	}
+}
+
+// awaitNodes waits until no node can send a write of the user to the source any more (I3).
+func (w *worker) awaitNodes(ctx context.Context, attempt string) error {
+	tick := time.NewTicker(ackPoll)
+	defer tick.Stop()
+	for {
+		waiting, err := w.e.cfg.Store.Waiting(ctx, w.user, attempt)
+		if err != nil || len(waiting) == 0 {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%w: still waiting for node %s to hold its sessions", context.Cause(ctx), waiting[0].Name)
+		case <-tick.C:
+		}
+	}
+}
+
+// callOff ends an attempt that has failed with cause, unless it turns out to be committed.
+func (w *worker) callOff(ctx context.Context, attempt string, cause error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), switchTimeout)
+	defer cancel()
+	err := w.e.cfg.Store.CallOff(ctx, w.held(), attempt, "cutover called off: "+cause.Error())
+	if errors.Is(err, state.ErrPhase) {
+		rec, getErr := w.e.cfg.Store.Get(ctx, w.user)
+		if getErr == nil && rec.Committing {
+			w.rec = rec
+			return w.finish(ctx, attempt, time.Now()) // the commit took place although its answer was lost
+		}
+	}
+	w.rec.Phase = state.Tailing
+	return errors.Join(fmt.Errorf("cutover called off: %w", cause), err)
+}
+
+// finish switches a committed user. It tries until the store has answered: nobody may call the attempt off any more.
+func (w *worker) finish(ctx context.Context, attempt string, began time.Time) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), switchTimeout)
+	defer cancel()
+	for {
+		held := time.Since(began)
+		w.progress.holdMS.Store(held.Milliseconds())
+		rec, err := w.e.cfg.Store.Switch(ctx, w.held(), attempt, held)
+		if err == nil {
+			w.log.Info("phase", "from", state.Cutover, "to", rec.Phase, "fidelity", rec.Fidelity, "hold", held.Round(time.Millisecond))
+			return nil
+		}
+		if errors.Is(err, state.ErrLost) || errors.Is(err, state.ErrPhase) {
+			return fmt.Errorf("switch: %w", err)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("switch: %w", err)
+		case <-time.After(ackPoll):
+		}
+	}
+}
+
+// recoverCutover ends what a dead worker has left: a committed attempt is switched, any other called off.
+func (w *worker) recoverCutover(ctx context.Context) (state.Phase, string, error) {
+	if w.rec.Committing {
+		return state.Migrated, "", w.finish(ctx, w.rec.Attempt, time.Now())
+	}
+	if err := w.e.cfg.Store.CallOff(ctx, w.held(), w.rec.Attempt, "cutover called off: its worker is gone"); err != nil {
+		return 0, "", err
+	}
+	return state.Tailing, "", nil
+}

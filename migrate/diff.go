@@ -1,0 +1,116 @@
+package migrate
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"imapferry/internal/wire"
+)
+
+// difference is what has to be done to a target folder to make it equal to the source's, for messages below a UID.
+type difference struct {
+	missing wire.Set           // in the source, not in the target: cannot be mended, the folder has to be copied anew
+	extra   wire.Set           // in the target, not in the source: to be expunged
+	flags   map[flags]wire.Set // flags that the target has to set, and where
+	dates   wire.Set           // INTERNALDATE differs: cannot be mended
+}
+
+// compare tells how dst differs from src in UIDs below next. Both are in order of UID.
+func compare(src, dst listing, next uint32) difference {
+	d := difference{flags: map[flags]wire.Set{}}
+	for len(src) > 0 || len(dst) > 0 {
+		switch {
+		case len(dst) == 0 || len(src) > 0 && src[0].uid < dst[0].uid:
+			if src[0].uid < next {
+				d.missing.Add(src[0].uid)
+			}
+			src = src[1:]
+		case len(src) == 0 || dst[0].uid < src[0].uid:
+			if dst[0].uid < next {
+				d.extra.Add(dst[0].uid)
+			}
+			dst = dst[1:]
+		default:
+			if src[0].uid < next {
+				d.both(&src[0], &dst[0])
+			}
+			src, dst = src[1:], dst[1:]
+		}
+	}
+	return d
+}
+
+func (d *difference) both(src, dst *message) {
+	if !src.flags.same(dst.flags) {
+		set := d.flags[src.flags]
+		set.Add(src.uid)
+		d.flags[src.flags] = set
+	}
+	if !src.date.Equal(dst.date) {
+		d.dates.Add(src.uid)
+	}
+}
+
+// empty reports whether there is nothing to do.
+func (d *difference) empty() bool {
+	return len(d.missing) == 0 && len(d.extra) == 0 && len(d.flags) == 0 && len(d.dates) == 0
+}
+
+// size counts the messages concerned.
+func (d *difference) size() (n uint64) {
+	n = d.missing.Len() + d.extra.Len() + d.dates.Len()
+	for _, set := range d.flags {
+		n += set.Len()
+	}
+	return n
+}
+
+// String tells the difference to an operator, in short.
+func (d *difference) String() string {
+	var parts []string
+	add := func(what string, set wire.Set) {
+		if len(set) > 0 {
+			parts = append(parts, fmt.Sprintf("%s uid %s", what, short(set)))
+		}
+	}
+	add("missing", d.missing)
+	add("too many:", d.extra)
+	add("other date:", d.dates)
+	var flagged wire.Set
+	for _, set := range d.flags {
+		for _, r := range set {
+			flagged.AddRange(r.From, r.To)
+		}
+	}
+	add("other flags:", flagged)
+	return strings.Join(parts, ", ")
+}
+
+func short(s wire.Set) string {
+	text := s.String()
+	if len(text) <= 60 {
+		return text
+	}
+	return text[:strings.LastIndexByte(text[:60], ',')+1] + "…"
+}
+
+// apply makes the target's folder, open for writing, equal as far as that can be done.
+func (c *client) apply(folder string, d difference) error {
+	if err := c.expunge(folder, d.extra); err != nil {
+		return err
+	}
+	sets := make([]flags, 0, len(d.flags))
+	for f := range d.flags {
+		sets = append(sets, f)
+	}
+	slices.Sort(sets)
+	for _, f := range sets {
+		for _, part := range d.flags[f].Split(maxSetText) {
+			if _, err := c.do(nil, "UID STORE", part.String(), "FLAGS.SILENT ("+string(f)+")"); err != nil {
+				return fmt.Errorf("set flags in %s: %w", wire.Quoted(folder), err)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,281 @@
+package migrate
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"imapferry/internal/backend"
+	"imapferry/state"
+)
+
+// Store is what the engine needs of state.Store.
+type Store interface {
+	state.Leases
+	state.Cutovers
+	Offer(ctx context.Context, user string) (state.Record, error)
+	Get(ctx context.Context, user string) (state.Record, error)
+	Due(ctx context.Context, limit int) ([]string, error)
+	Claim(ctx context.Context, user string, tokens []string) (other string, err error)
+	Folders(ctx context.Context, user string) ([]state.Folder, error)
+}
+
+// Config is what an Engine is made of.
+type Config struct {
+	Settings
+	Target         *backend.Backend
+	TargetSettings TargetSettings
+	Source         *backend.Backend
+	Store          Store
+	Prove          string // auth.prove: who proves users' secrets
+	Owner          string // names this process in leases
+	Lanes          int    // connection pairs for each user; 0: 2, which is where more stop to help
+	Log            *slog.Logger
+}
+
+// Bounds of the engine.
+const (
+	defaultLanes = 2
+	maxSecrets   = 5 // different secrets of one user, the newest ones
+	dueLimit     = 100
+	lookEvery    = time.Second // for users who have become due
+	storeTimeout = 10 * time.Second
+	firstRetry   = time.Second
+	maxRetry     = 5 * time.Minute
+)
+
+// Engine moves users: those offered with their secrets and, where both servers are entered without them, all that are due.
+type Engine struct {
+	cfg     Config
+	adapter adapter
+	cancel  context.CancelFunc
+	wg      sync.WaitGroup
+	wake    chan struct{}
+
+	mu    sync.Mutex
+	users map[string]*candidate
+}
+
+// candidate is a user whose secrets are at hand, or who is being moved.
+type candidate struct {
+	secrets []backend.Secret // newest first
+	offered time.Time
+	retryAt time.Time
+	fresh   bool // offered, and not yet written to the store
+	busy    bool // a worker has it
+	settled bool // nothing to do until the next offer or Wake: held, migrated
+}
+
+// New returns an engine that is not started.
+func New(cfg Config) (*Engine, error) {
+	a, err := cfg.TargetSettings.adapter()
+	if err != nil {
+		return nil, err
+	}
+	if cfg.TargetSettings.WorkerURL != "" {
+		if cfg.Target, err = cfg.Target.WithURL(cfg.TargetSettings.WorkerURL); err != nil {
+			return nil, err
+		}
+	}
+	if cfg.Lanes == 0 {
+		cfg.Lanes = defaultLanes
+	}
+	return &Engine{cfg: cfg, adapter: a, wake: make(chan struct{}, 1), users: map[string]*candidate{}}, nil
+}
+
+// Start begins to move users, until Stop.
+func (e *Engine) Start(ctx context.Context) {
+	ctx, e.cancel = context.WithCancel(ctx)
+	e.wg.Go(func() { e.dispatch(ctx) })
+}
+
+// Stop ends all workers and waits for them. Their users go on where they stopped.
+func (e *Engine) Stop() {
+	e.cancel()
+	e.wg.Wait()
+}
+
+// Offer tells that user has logged in with secret, which the server that serves the user has accepted. It returns at once.
+func (e *Engine) Offer(user string, secret backend.Secret) {
+	if !e.cfg.OnLogin || !e.cfg.admits(user) {
+		return
+	}
+	e.mu.Lock()
+	c := e.candidate(user)
+	c.secrets = slices.DeleteFunc(c.secrets, func(s backend.Secret) bool { return s == secret })
+	c.secrets = append([]backend.Secret{secret}, c.secrets...)
+	c.secrets = c.secrets[:min(len(c.secrets), maxSecrets)]
+	c.offered, c.retryAt, c.fresh, c.settled = time.Now(), time.Time{}, true, false
+	e.mu.Unlock()
+	e.look()
+}
+
+// Wake makes the engine look at user at once: an operator has changed something.
+func (e *Engine) Wake(user string) {
+	e.mu.Lock()
+	if c := e.users[user]; c != nil {
+		c.retryAt, c.settled = time.Time{}, false
+	}
+	e.mu.Unlock()
+	e.look()
+}
+
+func (e *Engine) candidate(user string) *candidate {
+	c := e.users[user]
+	if c == nil {
+		c = &candidate{}
+		e.users[user] = c
+	}
+	return c
+}
+
+func (e *Engine) look() {
+	select {
+	case e.wake <- struct{}{}:
+	default:
+	}
+}
+
+// needsSecret reports whether a worker can do nothing without the user's own secret.
+func (e *Engine) needsSecret() bool { return e.cfg.Source.NeedsSecret() || e.cfg.Target.NeedsSecret() }
+
+// dispatch gives users to workers: those who have just logged in before others who are due.
+func (e *Engine) dispatch(ctx context.Context) {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	slots := make(chan struct{}, e.cfg.Workers)
+	for {
+		for _, user := range e.ready(ctx) {
+			select {
+			case slots <- struct{}{}:
+			case <-ctx.Done():
+				return
+			}
+			e.wg.Go(func() {
+				e.move(ctx, user)
+				<-slots
+				e.look()
+			})
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		case <-e.wake:
+		}
+	}
+}
+
+// ready returns the users to work on now, at most as many as there are workers, and marks them busy.
+func (e *Engine) ready(ctx context.Context) []string {
+	var due []string
+	if !e.needsSecret() {
+		ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+		defer cancel()
+		var err error
+		if due, err = e.cfg.Store.Due(ctx, dueLimit); err != nil {
+			e.cfg.Log.Warn("asking the store for users who are due", "err", err)
+		}
+	}
+	now := time.Now()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var users []string
+	for u, c := range e.users {
+		if !c.busy && !c.settled && !now.Before(c.retryAt) && (c.fresh || len(c.secrets) > 0) {
+			users = append(users, u)
+		}
+	}
+	slices.SortFunc(users, func(a, b string) int { return e.users[b].offered.Compare(e.users[a].offered) })
+	for _, u := range due {
+		if c := e.users[u]; e.cfg.admits(u) && (c == nil || !c.busy && len(c.secrets) == 0) {
+			users = append(users, u)
+		}
+	}
+	users = users[:min(len(users), e.cfg.Workers)]
+	for _, u := range users {
+		e.candidate(u).busy = true
+	}
+	return users
+}
+
+// move works on one user, as far as it goes now, and notes when to look again.
+func (e *Engine) move(ctx context.Context, user string) {
+	e.mu.Lock()
+	c := e.users[user]
+	secrets, fresh := slices.Clone(c.secrets), c.fresh
+	c.fresh = false
+	e.mu.Unlock()
+	out := e.try(ctx, user, secrets, fresh)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	c.busy = false
+	if c.fresh { // offered again meanwhile
+		return
+	}
+	c.retryAt, c.settled = time.Now().Add(out.again), out.settled
+	if out.over || out.settled && len(c.secrets) == 0 {
+		delete(e.users, user) // I8: secrets are kept no longer than they are needed
+	}
+}
+
+// try takes the lease and runs a worker under it.
+func (e *Engine) try(ctx context.Context, user string, secrets []backend.Secret, fresh bool) outcome {
+	log := e.cfg.Log.With("user", user)
+	if fresh {
+		if _, err := e.cfg.Store.Offer(ctx, user); err != nil {
+			log.Warn("making the user known", "err", err)
+			return outcome{again: firstRetry}
+		}
+	}
+	lease, rec, err := e.cfg.Store.Acquire(ctx, user, e.cfg.Owner, leaseTTL)
+	switch {
+	case errors.Is(err, state.ErrPhase):
+		return e.leftAlone(ctx, user)
+	case errors.Is(err, state.ErrBusy):
+		return outcome{again: leaseTTL / 3}
+	case err != nil:
+		log.Warn("taking the lease", "err", err)
+		return outcome{again: firstRetry}
+	}
+	w := &worker{e: e, user: user, targetUser: e.cfg.Target.UserName(user), secrets: secrets, adapter: e.adapter, log: log, lease: lease, rec: rec}
+	w.progress.start(rec.Progress)
+	return e.under(ctx, w)
+}
+
+// leftAlone tells the outcome for a user whose phase lets nobody take the lease.
+func (e *Engine) leftAlone(ctx context.Context, user string) outcome {
+	rec, err := e.cfg.Store.Get(ctx, user)
+	if err != nil || rec.Phase != state.Held && rec.Phase != state.Finalized {
+		return outcome{again: firstRetry}
+	}
+	return outcome{settled: true, over: rec.Phase.OnTarget()}
+}
+
+// under runs w until it is done, fails or loses its lease, and writes how it ended.
+func (e *Engine) under(ctx context.Context, w *worker) outcome {
+	leased, lost := context.WithCancelCause(ctx)
+	var keeper sync.WaitGroup
+	keeper.Go(func() { w.keepLease(leased, lost) })
+	err := w.loadFolders(leased)
+	if err == nil {
+		err = w.run(leased)
+	}
+	if cause := context.Cause(leased); cause != nil && ctx.Err() == nil {
+		err = cause
+	}
+	lost(nil)
+	keeper.Wait()
+
+	// A worker that is told to stop still hands back its user.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
+	defer cancel()
+	out := w.end(ctx, err)
+	if err := e.cfg.Store.Release(ctx, w.held()); err != nil && !errors.Is(err, state.ErrLost) {
+		w.log.Warn("giving back the lease", "err", err)
+	}
+	return out
+}

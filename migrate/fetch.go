@@ -1,0 +1,62 @@
+package migrate
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+
+	"imapferry/internal/wire"
+)
+
+// stream reads the messages of the open folder with UIDs from to to, in UID order, and gives each with its body to each, which
+// reads the body to its end.
+func (c *client) stream(from, to uint32, each func(m *message, size int64, body io.Reader) error) error {
+	if from > to {
+		return nil
+	}
+	last := from - 1
+	_, err := c.do(func(r response) error {
+		if r.word != "FETCH" {
+			return nil
+		}
+		var m message
+		err := parseFetch(r.d, &m, func(d *wire.Decoder) error {
+			if m.uid <= last || m.uid > to || m.raw == "" {
+				return fmt.Errorf("body of uid %d is out of order in %s", m.uid, wire.Quoted(c.selected))
+			}
+			last = m.uid
+			return c.body(d, &m, each)
+		})
+		if err == nil && !m.body && m.uid >= from && m.uid <= to && m.raw != "" {
+			return holdf("%s uid %d: source sends no body", wire.Quoted(c.selected), m.uid)
+		}
+		return err
+	}, "UID FETCH", wire.Range{From: from, To: to}.String(), "(UID FLAGS INTERNALDATE BODY.PEEK[])")
+	if err != nil {
+		return fmt.Errorf("fetch %s from %s: %w", wire.Quoted(c.selected), c.side, err)
+	}
+	return nil
+}
+
+// body hands on a literal as it comes; a quoted string is small.
+func (c *client) body(d *wire.Decoder, m *message, each func(*message, int64, io.Reader) error) error {
+	if d.Peek() != '{' {
+		b, ok := d.NString()
+		if err := d.Err(); err != nil {
+			return err
+		}
+		if !ok {
+			return holdf("%s uid %d: source cannot read the message", wire.Quoted(c.selected), m.uid)
+		}
+		return each(m, int64(len(b)), bytes.NewReader(b))
+	}
+	lr := d.Literal()
+	if lr == nil {
+		return d.Err()
+	}
+	if err := each(m, lr.Left(), lr); err != nil {
+		return err
+	}
+	d.EndLiteral()
+	return d.Err()
+}

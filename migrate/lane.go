@@ -1,0 +1,301 @@
+package migrate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"imapferry/internal/wire"
+	"imapferry/state"
+)
+
+// maxRounds bounds how often a pass over one folder looks again after it has mended something.
+const maxRounds = 5
+
+// lane is one pair of connections that brings over one folder at a time.
+type lane struct {
+	w        *worker
+	src, dst *client
+}
+
+func (w *worker) openLane(ctx context.Context) (*lane, error) {
+	src, err := open(ctx, w.e.cfg.Source, w.user, w.secrets)
+	if err != nil {
+		return nil, err
+	}
+	dst, err := open(ctx, w.e.cfg.Target, w.user, w.secrets)
+	if err != nil {
+		src.close()
+		if authFailed(err) {
+			err = holdf("the target does not let the user in: %v", err)
+		}
+		return nil, err
+	}
+	return &lane{w, src, dst}, nil
+}
+
+func (l *lane) close() {
+	l.src.close()
+	l.dst.close()
+}
+
+// sync brings one folder of the target to what the source holds, and returns how many messages it had to touch. m is as the
+// survey told it. After it the folder's record says up to where the two are proven equal; a folder that was copied for the first time has still to be proven.
+func (l *lane) sync(ctx context.Context, m *mailbox) (changed int64, err error) {
+	for range 3 {
+		changed, err = l.syncOnce(ctx, m)
+		var s shifted
+		if !errors.As(err, &s) {
+			return changed, err
+		}
+		l.w.log.Warn("copying a folder anew: the target has run ahead", "folder", m.name, "err", err)
+		if err := l.reset(ctx, m.name); err != nil {
+			return changed, err
+		}
+	}
+	return changed, err
+}
+
+func (l *lane) syncOnce(ctx context.Context, m *mailbox) (int64, error) {
+	f, n, err := l.w.folder(m.name)
+	if err != nil {
+		return 0, err
+	}
+	if f.UIDValidity != 0 && f.UIDValidity != m.status.uidValidity {
+		l.w.log.Info("copying a folder anew: it is another one now", "folder", m.name, "uidvalidity", m.status.uidValidity, "before", f.UIDValidity)
+		if err := l.reset(ctx, m.name); err != nil {
+			return 0, err
+		}
+		f, n = state.Folder{Name: m.name}, note{}
+	}
+	if f.UIDValidity == 0 {
+		if n, err = l.create(ctx, m); err != nil {
+			return 0, err
+		}
+	}
+	if _, err := l.openSource(m); err != nil {
+		return 0, err
+	}
+	if n.Done == 1 {
+		return l.first(ctx, m)
+	}
+	return l.pass(ctx, m, n)
+}
+
+// openSource opens the folder read-only (I4) and checks that it is the one of the survey.
+func (l *lane) openSource(m *mailbox) (status, error) {
+	s, err := l.src.openFolder(m.name, false)
+	if err == nil && s.uidValidity != m.status.uidValidity {
+		err = fmt.Errorf("%s was recreated at the source just now", wire.Quoted(m.name))
+	}
+	return s, err
+}
+
+// create makes the folder in the target, or takes an empty one that has never held a message.
+func (l *lane) create(ctx context.Context, m *mailbox) (note, error) {
+	there, err := l.dst.statusOf(m.name)
+	if err != nil {
+		return note{}, err
+	}
+	if there != nil && there.messages > 0 {
+		return note{}, foreign(m.name, there)
+	}
+	if there != nil && there.uidNext > 1 {
+		if err := l.remove(ctx, m.name); err != nil {
+			return note{}, err
+		}
+		there = nil
+	}
+	if there == nil && m.name != wire.Inbox {
+		if _, err := l.dst.do(nil, "CREATE", name(m.name)); err != nil {
+			return note{}, fmt.Errorf("create %s in target: %w", wire.Quoted(m.name), err)
+		}
+	}
+	if err := l.w.adapter.prepare(ctx, l.w.targetUser, m.name, m.status); err != nil {
+		return note{}, err
+	}
+	if there, err = l.dst.statusOf(m.name); err != nil {
+		return note{}, err
+	}
+	if there == nil || there.uidNext != 1 || there.messages != 0 {
+		return note{}, holdf("target folder %s cannot be made new: it does not begin with UID 1; delete it at the target", wire.Quoted(m.name))
+	}
+	n := note{Done: 1, Dirty: true}
+	return n, l.w.putFolder(ctx, state.Folder{Name: m.name, UIDValidity: m.status.uidValidity, TargetUIDValidity: there.uidValidity}, n)
+}
+
+// first copies a whole folder. That the copy is equal is for the next pass to prove.
+func (l *lane) first(ctx context.Context, m *mailbox) (int64, error) {
+	filled, err := l.copyNew(ctx, m, 1)
+	if err != nil {
+		return 0, err
+	}
+	if err := l.dst.expunge(m.name, filled); err != nil {
+		return 0, err
+	}
+	if err := l.dst.closeFolder(); err != nil {
+		return 0, err
+	}
+	return int64(m.status.messages) + 1, nil
+}
+
+// pass compares the folder on both sides, mends the target, copies what is new, and looks again until nothing differs; then it records the proof.
+func (l *lane) pass(ctx context.Context, m *mailbox, n note) (changed int64, err error) {
+	for range maxRounds {
+		d, added, err := l.passOnce(ctx, m, n.Done)
+		if err != nil {
+			return changed, err
+		}
+		changed += int64(d.size()) + added
+		if d.empty() && added == 0 {
+			return changed, l.prove(ctx, m)
+		}
+		if _, n, err = l.w.folder(m.name); err != nil {
+			return changed, err
+		}
+		if err := l.refresh(m); err != nil {
+			return changed, err
+		}
+	}
+	return changed, fmt.Errorf("%s changes faster than it can be copied", wire.Quoted(m.name))
+}
+
+func (l *lane) passOnce(ctx context.Context, m *mailbox, next uint32) (d difference, added int64, err error) {
+	src, err := l.src.list(1, "FLAGS INTERNALDATE")
+	if err != nil {
+		return d, 0, err
+	}
+	if _, err := l.dst.openFolder(m.name, true); err != nil {
+		return d, 0, err
+	}
+	dst, err := l.dst.list(1, "FLAGS INTERNALDATE")
+	if err != nil {
+		return d, 0, err
+	}
+	if len(dst) > 0 && dst[len(dst)-1].uid >= next {
+		return d, 0, foreign(m.name, &status{messages: uint32(len(dst))})
+	}
+	d = compare(src, dst, next)
+	if len(d.missing) > 0 {
+		return d, 0, shifted{m.name, short(d.missing), "nothing"}
+	}
+	if len(d.dates) > 0 {
+		return d, 0, holdf("%s: the target keeps another date for uid %s", wire.Quoted(m.name), short(d.dates))
+	}
+	if m.status.uidNext <= next && d.empty() {
+		return d, 0, nil
+	}
+	if err := l.w.dirty(ctx, m.name); err != nil {
+		return d, 0, err
+	}
+	if err := l.dst.apply(m.name, d); err != nil {
+		return d, 0, err
+	}
+	if m.status.uidNext <= next {
+		return d, 0, nil
+	}
+	filled, err := l.copyNew(ctx, m, next)
+	if err == nil {
+		err = l.dst.expunge(m.name, filled)
+	}
+	return d, int64(m.status.uidNext - next), err
+}
+
+// refresh reads the folder's status again, for the next look. The folder is opened anew so that the session sees what others have done.
+func (l *lane) refresh(m *mailbox) error {
+	if err := l.src.closeFolder(); err != nil {
+		return err
+	}
+	now, err := l.src.statusOf(m.name)
+	if err != nil {
+		return err
+	}
+	if now == nil || now.uidValidity != m.status.uidValidity {
+		return fmt.Errorf("%s was deleted or recreated at the source just now", wire.Quoted(m.name))
+	}
+	m.status = *now
+	_, err = l.openSource(m)
+	return err
+}
+
+// copyNew copies the messages from UID next on up to the survey's UIDNEXT, and returns the placeholders to expunge.
+func (l *lane) copyNew(ctx context.Context, m *mailbox, next uint32) (wire.Set, error) {
+	a := &appender{
+		dst: l.dst, folder: m.name, next: next,
+		multi:  l.dst.caps.Has("MULTIAPPEND") && l.dst.caps.Has("LITERAL+"),
+		record: func(n note) error { return l.w.putNote(ctx, m.name, n) },
+		skip: func(from, to uint32) error {
+			return l.w.adapter.skip(ctx, l.dst, l.w.targetUser, m.name, from, to)
+		},
+		count: l.w.progress.add,
+	}
+	if err := l.stream(a, next, m.status.uidNext-1); err != nil {
+		return nil, err
+	}
+	if err := a.fill(m.status.uidNext); err != nil {
+		return nil, err
+	}
+	if err := a.flush(); err != nil {
+		return nil, err
+	}
+	return a.filled, l.w.putNote(ctx, m.name, note{Done: a.next, Dirty: true})
+}
+
+// stream feeds a from the source's open folder. Where each message takes effect by itself, what will be appended is listed and recorded first.
+func (l *lane) stream(a *appender, from, to uint32) error {
+	if a.multi || from > to {
+		return l.src.stream(from, to, a.add)
+	}
+	all, err := l.src.list(from, "INTERNALDATE RFC822.SIZE")
+	if err != nil {
+		return err
+	}
+	for len(all) > 0 && all[0].uid <= to {
+		var batch []intent
+		for len(batch) < maxIntent && len(all) > 0 && all[0].uid <= to {
+			batch = append(batch, intent{all[0].uid, all[0].date.Unix(), all[0].size})
+			all = all[1:]
+		}
+		if err := a.record(note{Done: a.next, Intent: batch, Dirty: true}); err != nil {
+			return err
+		}
+		if err := l.src.stream(batch[0].UID, batch[len(batch)-1].UID, a.add); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// prove records that source and target were equal when the source had the status of m, gives the target its UIDVALIDITY, and notes
+// what the target looks like now.
+func (l *lane) prove(ctx context.Context, m *mailbox) error {
+	if err := l.dst.closeFolder(); err != nil {
+		return err
+	}
+	there, err := l.dst.statusOf(m.name)
+	if err != nil {
+		return err
+	}
+	_, n, err := l.w.folder(m.name)
+	if err != nil {
+		return err
+	}
+	if there == nil || there.uidNext != n.Done {
+		return shifted{m.name, fmt.Sprint(n.Done), "another UIDNEXT"}
+	}
+	if l.w.adapter.fidelity() == state.Exact && there.uidValidity != m.status.uidValidity {
+		if err := l.w.adapter.setUIDValidity(ctx, l.w.targetUser, m.name, m.status.uidValidity); err != nil {
+			return err
+		}
+		if there, err = l.dst.statusOf(m.name); err != nil {
+			return err
+		}
+		if there == nil || there.uidValidity != m.status.uidValidity {
+			return holdf("target does not take the UIDVALIDITY %d for %s", m.status.uidValidity, wire.Quoted(m.name))
+		}
+	}
+	return l.w.putFolder(ctx, state.Folder{
+		Name: m.name, UIDValidity: m.status.uidValidity, TargetUIDValidity: there.uidValidity,
+		UIDNext: m.status.uidNext, HighestModSeq: m.status.modSeq, Messages: m.status.messages,
+	}, note{Done: there.uidNext, Messages: there.messages, ModSeq: there.modSeq, Bodies: n.Bodies})
+}

@@ -1,0 +1,64 @@
+package migrate
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"imapferry/state"
+)
+
+// outcome is how a try ended, for the engine.
+type outcome struct {
+	settled bool          // nothing to do until the next offer or Wake
+	over    bool          // nothing to do ever: the secrets are not needed any more
+	again   time.Duration // when to try again if not settled
+}
+
+// end writes how a worker's run ended: well, stopped, held, waiting for a login, or to be tried again.
+func (w *worker) end(ctx context.Context, err error) outcome {
+	store := w.e.cfg.Store
+	if e := store.Report(ctx, w.held(), w.snapshot()); e != nil && !errors.Is(e, state.ErrLost) {
+		w.log.Warn("reporting progress", "err", e)
+	}
+	switch {
+	case err == nil:
+		return outcome{settled: true, over: w.rec.Phase.OnTarget()}
+	case errors.Is(err, context.Canceled):
+		return outcome{}
+	case errors.Is(err, state.ErrLost):
+		w.log.Warn("the lease is lost; another worker goes on", "err", err)
+		return outcome{again: leaseTTL / 3}
+	}
+	if reason, ok := permanent(err); ok {
+		w.log.Warn("held", "reason", reason)
+		w.write(ctx, state.Held, state.Change{Reason: reason})
+		return outcome{settled: true}
+	}
+	if errors.Is(err, errNoSecret) || w.e.cfg.Source.NeedsSecret() && authFailed(err) {
+		w.log.Info("waiting for the next login", "err", err)
+		w.write(ctx, state.Pending, state.Change{Reason: "waiting for the user's next login: " + err.Error()})
+		return outcome{settled: true}
+	}
+	again := backoff(w.rec.Attempts)
+	w.log.Warn("trying again", "in", again, "err", err)
+	w.write(ctx, w.rec.Phase, state.Change{Reason: err.Error(), Retry: again})
+	return outcome{again: again}
+}
+
+func (w *worker) write(ctx context.Context, to state.Phase, c state.Change) {
+	if _, err := w.e.cfg.Store.Advance(ctx, w.held(), to, c); err != nil && !errors.Is(err, state.ErrLost) {
+		w.log.Warn("writing how it ended", "phase", to, "err", err)
+	}
+}
+
+// backoff doubles with each failed try in a row.
+func backoff(attempts int) time.Duration {
+	d := firstRetry
+	for range min(attempts, 20) {
+		if d *= 2; d >= maxRetry {
+			return maxRetry
+		}
+	}
+	return d
+}

@@ -1,0 +1,101 @@
+package migrate
+
+import (
+	"context"
+	"time"
+
+	"imapferry/state"
+)
+
+// prepare looks whether the user can be moved at all, and writes nothing to the target.
+func (w *worker) prepare(ctx context.Context) (state.Phase, string, error) {
+	if err := w.needLanes(ctx); err != nil {
+		return 0, "", err
+	}
+	l := w.lanes[0]
+	if err := sameNames(l.src, l.dst); err != nil {
+		return 0, "", err
+	}
+	if !l.dst.caps.Has("UIDPLUS") {
+		return 0, "", holdf("target does not offer UIDPLUS (RFC 4315), without which equal UIDs cannot be made")
+	}
+	if err := w.claim(ctx, l.src); err != nil {
+		return 0, "", err
+	}
+	dst, err := l.dst.survey()
+	if err != nil {
+		return 0, "", err
+	}
+	if err := w.checkTarget(ctx, l, dst); err != nil {
+		return 0, "", err
+	}
+	return state.Copying, "", nil
+}
+
+// copy brings all folders over once.
+func (w *worker) copy(ctx context.Context) (state.Phase, string, error) {
+	if err := w.begin(ctx); err != nil {
+		return 0, "", err
+	}
+	if _, err := w.round(ctx); err != nil {
+		return 0, "", err
+	}
+	return state.Tailing, "", nil
+}
+
+// Rounds of the tail follow each other until one has found little and was quick; then the user is ready.
+const (
+	fewChanges = 100
+	maxTail    = 50
+	tailPause  = 500 * time.Millisecond
+)
+
+// tail repeats rounds until the difference is small, proves the bodies, and cuts over.
+func (w *worker) tail(ctx context.Context) (state.Phase, string, error) {
+	if err := w.begin(ctx); err != nil {
+		return 0, "", err
+	}
+	for range maxTail {
+		began := time.Now()
+		changed, err := w.round(ctx)
+		if err != nil {
+			return 0, "", err
+		}
+		if changed <= fewChanges && time.Since(began) < w.e.cfg.HoldBudget/2 {
+			break
+		}
+		if changed == 0 { // nothing changes, and to find that out takes too long
+			return 0, "", holdf("a look at all folders takes %s, over half of hold_budget (%s): raise migrate.hold_budget", time.Since(began).Round(time.Millisecond), w.e.cfg.HoldBudget)
+		}
+	}
+	if err := w.proveBodies(ctx); err != nil {
+		return 0, "", err
+	}
+	if err := w.tryTarget(ctx); err != nil {
+		return 0, "", err
+	}
+	return w.cutover(ctx)
+}
+
+// begin is the start of a lease in copying or tailing: connections, and the proof that the target is as it was left.
+func (w *worker) begin(ctx context.Context) error {
+	if len(w.lanes) > 0 {
+		return nil // the same lease has just done the step before
+	}
+	if err := w.needLanes(ctx); err != nil {
+		return err
+	}
+	l := w.lanes[0]
+	if err := sameNames(l.src, l.dst); err != nil {
+		return err
+	}
+	dst, err := l.dst.survey()
+	if err != nil {
+		return err
+	}
+	if err := w.checkTarget(ctx, l, dst); err != nil {
+		return err
+	}
+	w.progress.done.Store(dst.messages())
+	return nil
+}
