@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -20,12 +21,15 @@ import (
 // takePorts makes the test binary a second process that only takes ports.
 const takePorts = "IMAPFERRY_TESTBED_TAKE_PORTS"
 
+const portsEach = 200
+
 func TestMain(m *testing.M) {
 	if os.Getenv(takePorts) != "" {
-		for range 200 {
+		for range portsEach {
 			port, err := ports.take()
 			fmt.Println(port, err)
 		}
+		_, _ = io.Copy(io.Discard, os.Stdin) // ports are free again when their owner ends
 		return
 	}
 	goleak.VerifyTestMain(m)
@@ -44,20 +48,9 @@ func TestPortsAreUnique(t *testing.T) {
 		}
 		seen[port] = true
 	}
-	// They end when all have taken theirs: a port is free again after its owner.
-	var others []*exec.Cmd
-	var out []*bufio.Scanner
+	var others []*portTaker
 	for range 3 {
-		cmd := exec.Command(os.Args[0])
-		cmd.Env = append(os.Environ(), takePorts+"=1")
-		pipe, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		others, out = append(others, cmd), append(out, bufio.NewScanner(pipe))
+		others = append(others, startPortTaker(t))
 	}
 	var wg sync.WaitGroup
 	for range 4 {
@@ -73,23 +66,57 @@ func TestPortsAreUnique(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	for i, in := range out {
-		for in.Scan() {
-			first, _, _ := strings.Cut(in.Text(), " ")
-			port, err := strconv.Atoi(first)
-			if err != nil {
-				t.Errorf("other process: %q", in.Text())
-				break
-			}
-			take(port)
+	for _, o := range others {
+		for range portsEach {
+			take(o.next(t))
 		}
-		if err := others[i].Wait(); err != nil {
+	}
+	for _, o := range others {
+		o.in.Close()
+	}
+	for _, o := range others {
+		if err := o.cmd.Wait(); err != nil {
 			t.Error(err)
 		}
 	}
 	for port := range seen {
 		ports.release(port)
 	}
+}
+
+type portTaker struct {
+	cmd *exec.Cmd
+	in  io.Closer
+	out *bufio.Scanner
+}
+
+func startPortTaker(t *testing.T) *portTaker {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), takePorts+"=1")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return &portTaker{cmd, in, bufio.NewScanner(out)}
+}
+
+func (o *portTaker) next(t *testing.T) int {
+	t.Helper()
+	o.out.Scan()
+	first, _, _ := strings.Cut(o.out.Text(), " ")
+	port, err := strconv.Atoi(first)
+	if err != nil {
+		t.Fatalf("other process: %q", o.out.Text())
+	}
+	return port
 }
 
 func TestPortInUseIsNotTaken(t *testing.T) {

@@ -25,7 +25,10 @@ type BulkStats struct {
 
 // Bulk fills an account quickly. What it stores depends on user and Seed alone.
 func Bulk(ctx context.Context, addr, user, pass string, spec BulkSpec, opts ...DialOption) (BulkStats, error) {
-	spec.Folders, spec.Conns = max(spec.Folders, 1), max(spec.Conns, 4)
+	spec.Folders = max(spec.Folders, 1)
+	if spec.Conns == 0 {
+		spec.Conns = 4
+	}
 	if spec.MedianSize == 0 {
 		spec.MedianSize = 8 << 10
 	}

@@ -113,6 +113,7 @@ func TestBackup(t *testing.T) {
 }
 
 func TestSetUser(t *testing.T) {
+	t.Parallel()
 	Need(t, "dovecot", "doveadm")
 	d := dovecot(t, DovecotOptions{})
 	open := login(t, d, "alice")

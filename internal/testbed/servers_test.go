@@ -13,6 +13,7 @@ func TestDovecotLife(t *testing.T) {
 	Need(t, "dovecot", "doveadm")
 	for _, format := range []string{"maildir", "mdbox", "sdbox"} {
 		t.Run(format, func(t *testing.T) {
+			t.Parallel()
 			bed := ForTest(t)
 			began := time.Now()
 			d, err := bed.Dovecot(DovecotOptions{Format: format, Doveadm: true, HAProxy: true, Plugins: true})

@@ -49,7 +49,8 @@ func (p respReader) next() (Response, error) {
 	}
 	resp.Tag = tag
 	if tag == "+" {
-		resp.Text, err = p.line()
+		text, err := p.line()
+		resp.Text = strings.TrimPrefix(text, " ")
 		return resp, err
 	}
 	if err := p.expect(' '); err != nil {
