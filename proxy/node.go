@@ -1,0 +1,245 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"imapferry/state"
+)
+
+// Bounds of a node's life.
+const (
+	defaultTTL = 30 * time.Second
+	inboxPoll  = 250 * time.Millisecond // hints may be missed
+	inboxPause = 10 * time.Millisecond  // at least, however many hints come
+)
+
+// What clients hear when the switch ends their session.
+const (
+	moved    = "[UNAVAILABLE] your mailbox has moved, please reconnect"
+	restless = "[UNAVAILABLE] your mailbox is about to move, please reconnect"
+	inDoubt  = "[UNAVAILABLE] your mailbox cannot be served at the moment, please reconnect"
+)
+
+// Node is this process among the nodes: it keeps its lease on life, reads its inbox and holds the sessions of users in cutover.
+//
+//	Watch hint, or every 250 ms ─► Inbox ─► hold ─► all quiet ─► Acknowledge ─► read until the attempt is over ─► go on, or BYE
+//	every third of the TTL ─► Beat
+//
+// A Beat that does not come through in time makes the node doubt its life: it holds every session on the source before the TTL ends,
+// ends those that do not come to rest, and goes on only after it has joined anew, or learned that it never was dead, and has read the record of
+// each user again.
+//
+// Limits: the clock is Go's monotonic one, which stands still while the host sleeps, and a process that is stopped notices only when it runs
+// again. Until then a reply that it had read from the source may reach the client late; what it sends to the source may arrive after the switch.
+type Node struct {
+	// Immutable.
+	name  string
+	ttl   time.Duration
+	store Store
+	users *users
+	log   *slog.Logger
+
+	holds sync.WaitGroup
+
+	mu   sync.Mutex
+	self state.Node      // guarded by mu
+	busy map[string]bool // guarded by mu; attempts that have a goroutine
+
+	// Owned by run.
+	alive    time.Time // when the last Beat that came through was begun
+	lostAt   time.Time // zero while all is well
+	nextBeat time.Time
+}
+
+func newNode(name string, ttl time.Duration, store Store, log *slog.Logger) *Node {
+	if ttl <= 0 {
+		ttl = defaultTTL
+	}
+	return &Node{name: name, ttl: ttl, store: store, users: newUsers(), log: log, busy: map[string]bool{}}
+}
+
+// join registers a new incarnation.
+func (n *Node) join(ctx context.Context) error {
+	began := time.Now()
+	ctx, cancel := n.brief(ctx)
+	defer cancel()
+	self, err := n.store.Join(ctx, n.name, n.ttl)
+	if err != nil {
+		return fmt.Errorf("join as node %s: %w", n.name, err)
+	}
+	n.mu.Lock()
+	n.self = self
+	n.mu.Unlock()
+	n.beaten(began)
+	n.log.Info("node joined", "node", self.Name, "incarnation", self.Incarnation)
+	return nil
+}
+
+// brief bounds one call of the store so that several fit between doubt and the end of the TTL.
+func (n *Node) brief(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, min(n.ttl/12, storeTimeout))
+}
+
+func (n *Node) me() state.Node {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.self
+}
+
+// run lives until ctx ends, then waits for its holds and leaves.
+func (n *Node) run(ctx context.Context) {
+	hints := n.store.Watch(ctx)
+	poll := time.NewTicker(inboxPoll)
+	defer poll.Stop()
+	for ctx.Err() == nil {
+		n.beat(ctx)
+		n.readInbox(ctx)
+		if err := wait(ctx, nil, inboxPause); err != nil {
+			break
+		}
+		hints = n.sleep(ctx, hints, poll.C)
+	}
+	n.holds.Wait()
+	bye, cancel := n.brief(context.WithoutCancel(ctx))
+	defer cancel()
+	if err := n.store.Leave(bye, n.me()); err != nil {
+		n.log.Warn("leave", "err", err)
+	}
+}
+
+// sleep ends with the next hint or poll. It takes all hints that wait, for all lead to one reading of the inbox.
+func (n *Node) sleep(ctx context.Context, hints <-chan string, poll <-chan time.Time) <-chan string {
+	select {
+	case <-ctx.Done():
+	case <-poll:
+	case user, ok := <-hints:
+		for ; ok; user, ok = next(hints) {
+			n.users.notify(user)
+			if user == "" {
+				return hints
+			}
+		}
+		return nil // closed: the polls remain
+	}
+	return hints
+}
+
+// next takes a hint without waiting; "" means that none is there.
+func next(hints <-chan string) (string, bool) {
+	select {
+	case user, ok := <-hints:
+		return user, ok
+	default:
+		return "", true
+	}
+}
+
+// beat keeps the node alive, or doubts its life.
+func (n *Node) beat(ctx context.Context) {
+	now := time.Now()
+	if now.Before(n.nextBeat) {
+		return
+	}
+	err := n.renew(ctx)
+	switch {
+	case err == nil:
+		if !n.lostAt.IsZero() {
+			n.regain(ctx)
+		}
+		return
+	case ctx.Err() != nil:
+		return
+	}
+	n.nextBeat = now.Add(n.ttl / 30)
+	n.log.Warn("beat", "err", err)
+	n.doubt(errors.Is(err, state.ErrFenced))
+}
+
+// renew beats, or joins anew if this incarnation has ended.
+func (n *Node) renew(ctx context.Context) error {
+	began := time.Now()
+	brief, cancel := n.brief(ctx)
+	defer cancel()
+	err := n.store.Beat(brief, n.me(), n.ttl)
+	if err == nil {
+		n.beaten(began)
+		return nil
+	}
+	if errors.Is(err, state.ErrFenced) {
+		n.doubt(true)
+		return n.join(ctx)
+	}
+	return err
+}
+
+// beaten notes a sign of life that was on its way since began: the store may have counted from then.
+func (n *Node) beaten(began time.Time) {
+	n.alive = began
+	n.nextBeat = began.Add(n.ttl / 3)
+}
+
+// doubt holds all sessions on the source at three quarters of the TTL, ends the restless ones at seven eighths, and all of them
+// once the store has been away for longer than a hold may last.
+func (n *Node) doubt(fenced bool) {
+	silent := time.Since(n.alive)
+	if n.lostAt.IsZero() && (fenced || silent > n.ttl*3/4) {
+		n.lostAt = time.Now()
+		n.users.lose()
+		n.log.Error("this node's life is in doubt; sessions on the source are held", "silent", silent)
+	}
+	if fenced || silent > n.ttl*7/8 {
+		if ended := n.users.restless(); ended > 0 {
+			n.log.Warn("sessions with commands under way ended", "sessions", ended)
+		}
+	}
+	n.expire()
+}
+
+// expire ends the sessions on the source once they have been held for too long.
+func (n *Node) expire() {
+	if n.lostAt.IsZero() || time.Since(n.lostAt) < holdLimit {
+		return
+	}
+	for _, user := range n.users.onSource() {
+		n.users.end(user, inDoubt)
+	}
+}
+
+// regain lets sessions go on after their users' records have been read again: while the node counted as dead, a switch may have passed without it.
+func (n *Node) regain(ctx context.Context) {
+	for _, user := range n.users.onSource() {
+		rec, err := n.read(ctx, user)
+		switch {
+		case err != nil:
+			n.log.Warn("regain", "err", err)
+			n.nextBeat = time.Now().Add(n.ttl / 30) // and so the next try
+			n.expire()
+			return
+		case rec.Phase.OnTarget():
+			n.tally(ctx, user, n.users.end(user, moved))
+		case rec.Phase == state.Cutover:
+			n.startHold(ctx, state.Hold{User: user, Epoch: rec.Epoch, Attempt: rec.Attempt})
+		}
+	}
+	n.lostAt = time.Time{}
+	n.users.regain()
+	n.log.Info("node is sure of its life again", "incarnation", n.me().Incarnation)
+}
+
+// tally counts sessions that the switch ended.
+func (n *Node) tally(ctx context.Context, user string, ended int) {
+	if ended == 0 {
+		return
+	}
+	n.log.Info("sessions ended because of the switch", "user", user, "sessions", ended)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
+	defer cancel()
+	if err := n.store.Tally(ctx, user, 0, int64(ended)); err != nil {
+		n.log.Warn("tally", "user", user, "err", err)
+	}
+}

@@ -1,0 +1,142 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"imapferry/internal/backend"
+	"imapferry/state"
+)
+
+// Bounds of asking the store and of waiting for a cutover.
+const (
+	storeTimeout  = 5 * time.Second
+	cutoverPoll   = 250 * time.Millisecond // hints may be missed
+	cutoverMargin = 10 * time.Second       // beyond the deadline of a cutover: it is called off or through by then, or in doubt
+)
+
+// route is where a session goes, as of the record that was read in turn.
+type route struct {
+	backend  *backend.Backend
+	onSource bool
+	turn     int
+	rec      state.Record
+	views    map[string]state.Folder
+}
+
+// route reads the user's record, which is cached by nobody: a record read before a hold would lead to the source after the switch (I3). In a cutover it waits.
+func (s *session) route(ctx context.Context, st *seat, user string) (route, error) {
+	patience := time.Now().Add(cutoverMargin)
+	for {
+		turn, held, changed := st.look()
+		rec, err := s.srv.node.read(ctx, user)
+		switch {
+		case err != nil:
+			return route{}, err
+		case rec.Phase.OnTarget():
+			return s.toTarget(ctx, turn, rec)
+		case rec.Phase != state.Cutover && !held:
+			return route{backend: s.srv.cfg.Source, onSource: true, turn: turn, rec: rec}, nil
+		}
+		if rec.Phase == state.Cutover {
+			s.srv.node.callOff(ctx, rec)
+			if until := rec.Deadline.Add(cutoverMargin); until.After(patience) {
+				patience = until
+			}
+		}
+		if time.Now().After(patience) {
+			return route{}, no("UNAVAILABLE", "the mailbox is being moved; please try again in a moment")
+		}
+		if err := wait(ctx, changed, cutoverPoll); err != nil {
+			return route{}, err
+		}
+	}
+}
+
+func (s *session) toTarget(ctx context.Context, turn int, rec state.Record) (route, error) {
+	rt := route{backend: s.srv.cfg.Target, turn: turn, rec: rec}
+	if rec.Fidelity != state.Translated {
+		return rt, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	folders, err := s.srv.cfg.Store.Folders(ctx, rec.User)
+	if err != nil {
+		return rt, fmt.Errorf("read folders of %s: %w", rec.User, err)
+	}
+	rt.views = views(folders)
+	return rt, nil
+}
+
+// read returns the user's record; an unknown user has an empty one.
+func (n *Node) read(ctx context.Context, user string) (state.Record, error) {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	rec, err := n.store.Get(ctx, user)
+	if errors.Is(err, state.ErrUnknown) {
+		return state.Record{User: user}, nil
+	}
+	if err != nil {
+		return rec, fmt.Errorf("read record of %s: %w", user, err)
+	}
+	return rec, nil
+}
+
+// callOff ends an attempt that is past its deadline: its worker may be gone. The store judges by its own clock and may refuse, so
+// errors say nothing; whoever called reads the record again.
+func (n *Node) callOff(ctx context.Context, rec state.Record) {
+	if rec.Committing || time.Now().Before(rec.Deadline) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	if err := n.store.CallOff(ctx, state.Lease{User: rec.User}, rec.Attempt, "the hold took longer than its budget"); err == nil {
+		n.log.Info("cutover called off", "user", rec.User, "attempt", rec.Attempt)
+	}
+}
+
+// wait ends with changed or after at most d.
+func wait(ctx context.Context, changed <-chan struct{}, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-changed:
+	case <-t.C:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return nil
+}
+
+// learned is what the backends were last seen to offer. It is safe for concurrent use.
+type learned struct {
+	mu     sync.Mutex
+	byName map[string]backend.Caps // guarded by mu
+}
+
+func (l *learned) note(name string, caps backend.Caps) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.byName == nil {
+		l.byName = map[string]backend.Caps{}
+	}
+	l.byName[name] = slices.Clone(caps)
+}
+
+// promise returns what a session on rt may tell its client of the capabilities that its server names. The other server's are as they are now, so
+// the promise stays the same for the session's life.
+func (l *learned) promise(rt route) func(backend.Caps) backend.Caps {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	source, target := l.byName["source"], l.byName["target"]
+	return func(caps backend.Caps) backend.Caps {
+		if rt.onSource {
+			return promise(rt.rec.Phase, rt.rec.Fidelity, caps, target)
+		}
+		return promise(rt.rec.Phase, rt.rec.Fidelity, source, caps)
+	}
+}

@@ -1,0 +1,259 @@
+package proxy
+
+import "sync"
+
+// users knows the sessions of this node by user, so that a hold reaches all of them. A session takes its seat before the user's record is read: a
+// cutover that begins later finds it here, one that began earlier is seen in the record.
+type users struct {
+	mu     sync.Mutex
+	byName map[string]*user // guarded by mu; users with a seat or a hold
+	lost   bool             // guarded by mu: the node's life is in doubt, nothing goes to the source
+}
+
+// user is guarded by users.mu.
+type user struct {
+	name    string
+	seats   map[*seat]bool
+	holds   int           // attempts under way; one may begin before this node has read that the one before is over
+	turn    int           // how many holds there were: who read the record in an earlier turn must read it again
+	changed chan struct{} // closed when the record may have changed
+}
+
+// seat is the place of one session among its user's.
+type seat struct {
+	all *users
+	u   *user
+
+	// Guarded by users.mu.
+	relay    *relay // nil until the login is through
+	onSource bool
+	quiet    <-chan struct{} // of the hold under way
+	ended    bool            // told to go; it never goes on
+	spoilt   int             // cutovers that failed because this session did not come to rest
+}
+
+// maxSpoilt is how many cutovers one session may spoil before it is ended.
+const maxSpoilt = 3
+
+func newUsers() *users { return &users{byName: map[string]*user{}} }
+
+// user returns the entry of name, made if need be. mu is held.
+func (us *users) user(name string) *user {
+	u := us.byName[name]
+	if u == nil {
+		u = &user{name: name, seats: map[*seat]bool{}, changed: make(chan struct{})}
+		us.byName[name] = u
+	}
+	return u
+}
+
+// forget drops an entry nobody needs. mu is held.
+func (us *users) forget(u *user) {
+	if len(u.seats) == 0 && u.holds == 0 {
+		delete(us.byName, u.name)
+	}
+}
+
+// enter takes a seat for a session of the user name.
+func (us *users) enter(name string) *seat {
+	us.mu.Lock()
+	defer us.mu.Unlock()
+	u := us.user(name)
+	st := &seat{all: us, u: u}
+	u.seats[st] = true
+	return st
+}
+
+// leave gives the seat back.
+func (st *seat) leave() {
+	st.all.mu.Lock()
+	defer st.all.mu.Unlock()
+	delete(st.u.seats, st)
+	st.all.forget(st.u)
+}
+
+// look tells where the user stands on this node. changed is closed when it is worth another look.
+func (st *seat) look() (turn int, held bool, changed <-chan struct{}) {
+	st.all.mu.Lock()
+	defer st.all.mu.Unlock()
+	return st.u.turn, st.u.holds > 0 || st.all.lost, st.u.changed
+}
+
+// attach makes r the seat's relay, unless the route that was read in turn may be out of date.
+func (st *seat) attach(r *relay, onSource bool, turn int) bool {
+	st.all.mu.Lock()
+	defer st.all.mu.Unlock()
+	if onSource && (st.all.lost || st.u.holds > 0 || st.u.turn != turn) {
+		return false
+	}
+	st.relay, st.onSource = r, onSource
+	return true
+}
+
+// notify wakes whoever waits for a change of the user name.
+func (us *users) notify(name string) {
+	us.mu.Lock()
+	defer us.mu.Unlock()
+	if u := us.byName[name]; u != nil {
+		u.wake()
+	}
+}
+
+func (u *user) wake() {
+	close(u.changed)
+	u.changed = make(chan struct{})
+}
+
+// hold holds the user's sessions on the source. The channels close when the sessions are quiet; sessions that are still on their way in
+// will not attach.
+func (us *users) hold(name string) (quiet []<-chan struct{}, changed func() <-chan struct{}) {
+	us.mu.Lock()
+	defer us.mu.Unlock()
+	u := us.user(name)
+	u.holds++
+	u.turn++
+	for st := range u.seats {
+		if st.hold() {
+			quiet = append(quiet, st.quiet)
+		}
+	}
+	return quiet, func() <-chan struct{} {
+		us.mu.Lock()
+		defer us.mu.Unlock()
+		return u.changed
+	}
+}
+
+// hold is called with mu held and reports whether there was anything to hold.
+func (st *seat) hold() bool {
+	if st.relay == nil || !st.onSource {
+		return false
+	}
+	st.quiet = st.relay.hold()
+	return true
+}
+
+// release ends the hold of the user name and lets its sessions go on. Those that spoilt too many cutovers are ended; their number is returned.
+func (us *users) release(name string) (ended int) {
+	us.mu.Lock()
+	defer us.mu.Unlock()
+	u := us.byName[name]
+	if u == nil || u.holds == 0 {
+		return 0
+	}
+	if u.holds--; u.holds > 0 {
+		return 0
+	}
+	for st := range u.seats {
+		if st.relay == nil || !st.onSource || st.ended {
+			continue
+		}
+		if !isClosed(st.quiet) {
+			st.spoilt++
+		}
+		if st.spoilt >= maxSpoilt {
+			st.relay.end(restless)
+			st.ended = true
+			ended++
+		} else if !us.lost {
+			st.relay.resume()
+		}
+	}
+	u.wake()
+	us.forget(u)
+	return ended
+}
+
+// dismiss ends the hold of the user name and all its sessions on the source, and returns how many there were.
+func (us *users) dismiss(name, text string) (ended int) {
+	ended = us.end(name, text)
+	us.release(name)
+	return ended
+}
+
+// end ends the user's sessions on the source and returns how many there were.
+func (us *users) end(name, text string) (ended int) {
+	us.mu.Lock()
+	defer us.mu.Unlock()
+	u := us.byName[name]
+	if u == nil {
+		return 0
+	}
+	u.turn++
+	for st := range u.seats {
+		if st.relay != nil && st.onSource && !st.ended {
+			st.relay.end(text)
+			st.ended = true
+			ended++
+		}
+	}
+	return ended
+}
+
+// lose holds every session on the source, and every login that would go there.
+func (us *users) lose() {
+	us.mu.Lock()
+	defer us.mu.Unlock()
+	us.lost = true
+	for _, u := range us.byName {
+		u.turn++
+		for st := range u.seats {
+			st.hold()
+		}
+	}
+}
+
+// onSource returns the users that have sessions on the source.
+func (us *users) onSource() (names []string) {
+	us.mu.Lock()
+	defer us.mu.Unlock()
+	for name, u := range us.byName {
+		for st := range u.seats {
+			if st.relay != nil && st.onSource && !st.ended {
+				names = append(names, name)
+				break
+			}
+		}
+	}
+	return names
+}
+
+// regain ends what lose began: sessions go on, except those of users held on their own account.
+func (us *users) regain() {
+	us.mu.Lock()
+	defer us.mu.Unlock()
+	us.lost = false
+	for _, u := range us.byName {
+		for st := range u.seats {
+			if st.relay != nil && st.onSource && !st.ended && u.holds == 0 {
+				st.relay.resume()
+			}
+		}
+		u.wake()
+	}
+}
+
+// restless ends the sessions on the source that a loss of the node's life found with commands in flight: what the source answers from now on
+// must not reach the client.
+func (us *users) restless() (ended int) {
+	us.mu.Lock()
+	defer us.mu.Unlock()
+	for _, u := range us.byName {
+		for st := range u.seats {
+			if st.relay != nil && st.onSource && !isClosed(st.quiet) {
+				st.relay.cut()
+				ended++
+			}
+		}
+	}
+	return ended
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return c == nil
+	}
+}
