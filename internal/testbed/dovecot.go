@@ -159,7 +159,7 @@ func (d *Dovecot) IMAPHAProxy() string { return loopback(d.port.haproxy) }
 // IMAPSHAProxy is described at IMAPHAProxy.
 func (d *Dovecot) IMAPSHAProxy() string { return loopback(d.port.haproxys) }
 
-// DoveadmHTTP returns the address of the HTTP API.
+// DoveadmHTTP returns the address of the HTTP API, empty without Doveadm.
 func (d *Dovecot) DoveadmHTTP() string { return loopback(d.port.http) }
 
 // DoveadmURL returns the address of the HTTP API as an URL.
