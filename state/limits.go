@@ -1,0 +1,106 @@
+package state
+
+import (
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// What a store takes at most. Everything that comes from outside ends up here, so both stores refuse the same things.
+const (
+	MaxUser   = 512      // bytes of a user name, an owner, a node name or an attempt
+	MaxFolder = 4 << 10  // bytes of a folder name
+	MaxEngine = 64 << 10 // bytes of Folder.Engine
+	MaxReason = 1 << 10  // bytes of a reason; a longer one is cut, never refused
+	MaxTokens = 64       // tokens in one Claim
+	MaxToken  = 256      // bytes of a token
+)
+
+// CheckName returns ErrInvalid with what is wrong, unless name may name a user, an owner, a node or an attempt. Control characters
+// are refused because a name is printed, logged and used as part of a key; so is what is not UTF-8, because JSON would change it.
+func CheckName(kind, name string) error {
+	switch {
+	case name == "":
+		return fmt.Errorf("%s is empty: %w", kind, ErrInvalid)
+	case len(name) > MaxUser:
+		return fmt.Errorf("%s has %d bytes, more than %d: %w", kind, len(name), MaxUser, ErrInvalid)
+	case !utf8.ValidString(name):
+		return fmt.Errorf("%s is not UTF-8: %w", kind, ErrInvalid)
+	case strings.ContainsFunc(name, unicode.IsControl):
+		return fmt.Errorf("%s has a control character: %w", kind, ErrInvalid)
+	}
+	return nil
+}
+
+// CheckSpan returns ErrInvalid unless d may be a time to live or a budget.
+func CheckSpan(kind string, d time.Duration) error {
+	if d <= 0 {
+		return fmt.Errorf("%s of %v: %w", kind, d, ErrInvalid)
+	}
+	return nil
+}
+
+// CheckCounts returns ErrInvalid unless both may be added to a count.
+func CheckCounts(a, b int64) error {
+	if a < 0 || b < 0 {
+		return fmt.Errorf("counts of %d and %d: %w", a, b, ErrInvalid)
+	}
+	return nil
+}
+
+// Check returns ErrInvalid with what is wrong, or nil. A name may be any bytes but NUL, which no IMAP name has.
+func (f Folder) Check() error {
+	switch {
+	case f.Name == "":
+		return fmt.Errorf("folder name is empty: %w", ErrInvalid)
+	case len(f.Name) > MaxFolder:
+		return fmt.Errorf("folder name has %d bytes, more than %d: %w", len(f.Name), MaxFolder, ErrInvalid)
+	case strings.IndexByte(f.Name, 0) >= 0:
+		return fmt.Errorf("folder name has a NUL: %w", ErrInvalid)
+	case len(f.Engine) > MaxEngine:
+		return fmt.Errorf("engine's note on folder %q has %d bytes, more than %d: %w", f.Name, len(f.Engine), MaxEngine, ErrInvalid)
+	}
+	return nil
+}
+
+// Check returns ErrInvalid with what is wrong, or nil.
+func (c Change) Check() error {
+	switch c.Fidelity {
+	case "", Exact, Translated, Reset:
+	default:
+		return fmt.Errorf("fidelity %q: %w", c.Fidelity, ErrInvalid)
+	}
+	if c.Retry < 0 {
+		return fmt.Errorf("retry after %v: %w", c.Retry, ErrInvalid)
+	}
+	return nil
+}
+
+// CheckTokens returns ErrInvalid with what is wrong, or nil.
+func CheckTokens(tokens []string) error {
+	if len(tokens) > MaxTokens {
+		return fmt.Errorf("%d tokens, more than %d: %w", len(tokens), MaxTokens, ErrInvalid)
+	}
+	for _, t := range tokens {
+		if t == "" || len(t) > MaxToken {
+			return fmt.Errorf("token of %d bytes, not 1 to %d: %w", len(t), MaxToken, ErrInvalid)
+		}
+	}
+	return nil
+}
+
+// CutReason returns reason as a store keeps it: UTF-8, and cut at MaxReason bytes, since much of it is what servers answer.
+func CutReason(reason string) string {
+	reason = strings.ToValidUTF8(reason, "\uFFFD")
+	if len(reason) <= MaxReason {
+		return reason
+	}
+	const end = "…"
+	cut := MaxReason - len(end)
+	for !utf8.RuneStart(reason[cut]) {
+		cut--
+	}
+	return reason[:cut] + end
+}
