@@ -7,19 +7,21 @@ import (
 	"os"
 
 	"imapferry/internal/backend"
+	"imapferry/migrate"
+	"imapferry/proxy"
 	"imapferry/tls"
 )
 
 // config is the configuration file. Each layer overrides the one before: defaults, file, environment.
 type config struct {
-	Listen  listenConfig     `toml:"listen"`
-	TLS     tls.Config       `toml:"tls"`
-	State   stateConfig      `toml:"state"`
-	Users   usersConfig      `toml:"users"`
-	Auth    authConfig       `toml:"auth"`
-	Source  backend.Config   `toml:"source"`
-	Target  targetConfig     `toml:"target"`
-	Migrate migrateSettings`toml:"migrate"`
+	Listen  listenConfig      `toml:"listen"`
+	TLS     tls.Config        `toml:"tls"`
+	State   stateConfig       `toml:"state"`
+	Users   proxy.NamesConfig `toml:"users"`
+	Auth    authConfig        `toml:"auth"`
+	Source  backend.Config    `toml:"source"`
+	Target  targetConfig      `toml:"target"`
+	Migrate migrate.Settings  `toml:"migrate"`
 }
 
 type listenConfig struct {
@@ -34,18 +36,13 @@ type stateConfig struct {
 	Node string   `toml:"node"` // empty: the host's name
 }
 
-type usersConfig struct {
-	DefaultDomain string `toml:"default_domain"`
-	Aliases       string `toml:"aliases"` // file or http(s) URL
-}
-
 type authConfig struct {
-	Prove string `toml:"prove"`
+	Prove proxy.Prove `toml:"prove"`
 }
 
 type targetConfig struct {
 	backend.Config
-	targetSettings
+	migrate.TargetSettings
 }
 
 // stateURL may hold the password of a Redis, so it shows nowhere (I8).
@@ -60,10 +57,10 @@ func defaultConfig() *config {
 		Listen:  listenConfig{IMAPS: []string{"0.0.0.0:993"}, IMAP: []string{"0.0.0.0:143"}, Admin: defaultAdmin},
 		TLS:     tls.DefaultConfig(),
 		State:   stateConfig{URL: "bolt:/var/lib/imapferry/state.db"},
-		Auth:    authConfig{Prove: "route"},
+		Auth:    authConfig{Prove: proxy.ProveRoute},
 		Source:  backend.Defaults(),
-		Target:  targetConfig{backend.Defaults(), targetSettings{Adapter: "auto"}},
-		Migrate: defaultMigrateSettings(),
+		Target:  targetConfig{backend.Defaults(), migrate.DefaultTargetSettings()},
+		Migrate: migrate.DefaultSettings(),
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"imapferry/internal/backend"
+	"imapferry/proxy"
 )
 
 // check looks at the whole configuration. The sections that belong to a package are checked by that package.
@@ -18,13 +19,19 @@ func (l *loader) check() {
 	l.checkListen()
 	l.adopt("tls", l.cfg.TLS.Validate())
 	l.checkState()
-	l.checkUsers()
-	l.oneOf("auth.prove", l.cfg.Auth.Prove, "route", "source", "target")
-	_, err := backend.New("source", l.cfg.Source)
+	_, err := proxy.NewNames(l.cfg.Users)
+	l.adopt("users", err)
+	l.checkProve()
+	_, err = backend.New("source", l.cfg.Source)
 	l.adopt("source", err)
-	_, err = backend.New("target", l.cfg.Target.Config)
+	target, err := backend.New("target", l.cfg.Target.Config)
 	l.adopt("target", err)
-	l.adopt("target", l.cfg.Target.targetSettings.Validate())
+	if worker := l.cfg.Target.WorkerURL; worker != "" && target != nil {
+		if _, err := target.WithURL(worker); err != nil {
+			l.complain(l.place("target.worker_url"), "target.worker_url", "wants another listener of the target, as in imaps://host:1993: %v", err)
+		}
+	}
+	l.adopt("target", l.cfg.Target.TargetSettings.Validate())
 	l.adopt("migrate", l.cfg.Migrate.Validate())
 	if same := l.cfg.Source.URL; same != "" && same == l.cfg.Target.URL {
 		l.complain(l.place("target.url"), "target.url", "is the same as source.url; give the new server")
@@ -49,9 +56,10 @@ func (l *loader) adopt(section string, err error) {
 	l.complain(l.place(key), key, "%s", text)
 }
 
-func (l *loader) oneOf(key, value string, allowed ...string) {
-	if !slices.Contains(allowed, value) {
-		l.complain(l.place(key), key, "%q is not one of %s", value, strings.Join(allowed, ", "))
+func (l *loader) checkProve() {
+	known := []proxy.Prove{proxy.ProveRoute, proxy.ProveSource, proxy.ProveTarget}
+	if p := l.cfg.Auth.Prove; !slices.Contains(known, p) {
+		l.complain(l.place("auth.prove"), "auth.prove", "%q is not one of route, source, target", p)
 	}
 }
 
@@ -103,16 +111,6 @@ func (l *loader) checkState() {
 		complain("scheme %s is not available in this version; use one Redis by redis:// or rediss://", scheme)
 	default:
 		complain("the scheme is not one of bolt, redis, rediss; give bolt:/path or redis://host:6379")
-	}
-}
-
-func (l *loader) checkUsers() {
-	if d := l.cfg.Users.DefaultDomain; strings.ContainsAny(d, "@ \t") {
-		l.complain(l.place("users.default_domain"), "users.default_domain", "%q is no domain; give it alone, as in example.org", d)
-	}
-	a := l.cfg.Users.Aliases
-	if u, err := url.Parse(a); strings.Contains(a, "://") && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
-		l.complain(l.place("users.aliases"), "users.aliases", "want a file or an http(s) URL")
 	}
 }
 

@@ -92,7 +92,8 @@ func TestConfigErrors(t *testing.T) {
 		{"state path", least + "[state]\nurl = \"bolt:/var/lib/\"", nil, []string{"ferry.toml:9: state.url: names no file"}},
 		{"state host", least + "[state]\nurl = \"redis://:s3cret@/0\"", nil, []string{"ferry.toml:9: state.url: want host and port"}},
 		{"prove", least + "[auth]\nprove = \"both\"", nil, []string{"ferry.toml:9: auth.prove: \"both\" is not one of route, source, target"}},
-		{"users", least + "[users]\ndefault_domain = \"@x\"\naliases = \"ftp://x/y\"", nil, []string{"ferry.toml:9: users.default_domain: \"@x\" is no domain", "ferry.toml:10: users.aliases: want a file or an http(s) URL"}},
+		{"users", least + "[users]\ndefault_domain = \"a b\"", nil, []string{"ferry.toml:9: users.default_domain: \"a b\" is not a domain"}},
+		{"aliases", least + "[users]\naliases = \"DIR/none\"", nil, []string{"ferry.toml:9: users.aliases: open "}},
 		{"cutover later", least + "[migrate]\ncutover = \"idle\"", nil, []string{"ferry.toml:9: migrate.cutover: \"idle\""}},
 		{"same server", strings.ReplaceAll(least, "new", "old"), nil, []string{"ferry.toml:7: target.url: is the same as source.url"}},
 		{"section of a package", strings.ReplaceAll(least, "new.example:993\"", "new.example:993\"\nlogin = \"master\""), nil,
@@ -133,7 +134,7 @@ func TestConfigErrors(t *testing.T) {
 }
 
 func TestConfigLayers(t *testing.T) {
-	secretText := least + "master_password_file = \"DIR/pw\"\ndoveadm_api_key_file = \"DIR/crlf\"\n[migrate]\nhold_budget = \"1m30s\"\nworkers = 2\n"
+	secretText := least + "master_password_file = \"DIR/pw\"\ndoveadm_api_key_file = \"DIR/crlf\"\n[migrate]\nhold_budget = \"0m30s\"\nworkers = 2\n"
 	cfg, _, err := configure(t, secretText, "IMAPFERRY_MIGRATE_WORKERS=7", "IMAPFERRY_MIGRATE_VERIFY_BODIES=all", "IMAPFERRY_MIGRATE_ON_LOGIN=false",
 		"IMAPFERRY_LISTEN_IMAP=127.0.0.1:1143, [::1]:1143", "IMAPFERRY_SOURCE_MASTER_PASSWORD=from the environment", "IMAPFERRY_TLS_ACME_HTTP_PORT=8080",
 		"IMAPFERRY_STATE_URL_FILE=DIR/pw", "IMAPFERRY_SOURCE_USER=", "IMAPFERRY_ADMIN=127.0.0.1:1", "IMAPFERRY_PORT=tcp://10.0.0.1:993")
@@ -150,7 +151,7 @@ func TestConfigLayers(t *testing.T) {
 		key       string
 		got, want any
 	}{
-		{"migrate.hold_budget", cfg.Migrate.HoldBudget, 90 * time.Second},
+		{"migrate.hold_budget", cfg.Migrate.HoldBudget, 30 * time.Second},
 		{"migrate.workers", cfg.Migrate.Workers, 7},
 		{"migrate.on_login", cfg.Migrate.OnLogin, false},
 		{"migrate.verify_bodies", string(cfg.Migrate.VerifyBodies), "all"},

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+)
+
+// store tries the store without disturbing a node that runs on it.
+func (k *checker) store(ctx context.Context) {
+	if path, ok := k.cfg.State.URL.file(); ok {
+		k.storeFile(path)
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, tryWithin)
+	defer cancel()
+	store, err := openStore(ctx, k.cfg.State.URL)
+	if err != nil {
+		k.fail("state", "see that Redis runs, and that state.url has its port, user and password", "%v", err)
+		return
+	}
+	defer store.Close()
+	if err := store.Ping(ctx); err != nil {
+		k.fail("state", "see that Redis runs, and that state.url has its port, user and password", "%v", err)
+		return
+	}
+	k.ok("state", "redis answers")
+}
+
+// storeFile opens the file for reading alone: that makes no file, which root's check would leave to a user who may not write it, and the
+// lock that comes with it lets no running node go.
+func (k *checker) storeFile(path string) {
+	const owner = "let imapferry's user own the folder; the unit file does it by StateDirectory"
+	db, err := bolt.Open(path, 0, &bolt.Options{ReadOnly: true, Timeout: time.Second})
+	switch {
+	case err == nil:
+		db.Close()
+		k.ok("state", "%s opens", path)
+	case errors.Is(err, bolterrors.ErrTimeout):
+		k.ok("state", "%s is in use by a running imapferry", path)
+	case errors.Is(err, fs.ErrNotExist):
+		dir := existing(filepath.Dir(path))
+		if err := syscall.Access(dir, writable); err != nil {
+			k.warn("state", owner, "%s is yet to be made, and this user may not write to %s", path, dir)
+			return
+		}
+		k.ok("state", "%s is yet to be made", path)
+	case errors.Is(err, fs.ErrPermission):
+		k.warn("state", owner, "this user may not read %s", path)
+	default:
+		k.fail("state", "give a file that imapferry has written", "%s: %v", path, err)
+	}
+}
+
+const writable = 2 // W_OK of access(2)
+
+// existing returns the nearest folder above that is there.
+func existing(dir string) string {
+	for dir != filepath.Dir(dir) {
+		if _, err := os.Stat(dir); err == nil {
+			break
+		}
+		dir = filepath.Dir(dir)
+	}
+	return dir
+}

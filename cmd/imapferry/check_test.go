@@ -1,0 +1,112 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"imapferry/state"
+)
+
+// checked runs check and returns its findings by check and result.
+func checked(t *testing.T, wantCode int, args ...string) (checker, map[string][]string) {
+	t.Helper()
+	code, out, stderr := ferry(t, append([]string{"check", "--json"}, args...)...)
+	var k checker
+	if err := json.Unmarshal([]byte(out), &k); err != nil {
+		t.Fatalf("exit %d, %v in %q; stderr %q", code, err, out, stderr)
+	}
+	if code != wantCode {
+		t.Errorf("exit %d; want %d:\n%s", code, wantCode, out)
+	}
+	found := map[string][]string{}
+	for _, f := range k.Checks {
+		found[f.Check] = append(found[f.Check], f.Result+" "+f.Detail+" "+f.Advice)
+	}
+	return k, found
+}
+
+func expect(t *testing.T, found map[string][]string, check, want string) {
+	t.Helper()
+	for _, f := range found[check] {
+		if strings.HasPrefix(f, strings.SplitN(want, " ", 2)[0]) && strings.Contains(f, strings.SplitN(want, " ", 2)[1]) {
+			return
+		}
+	}
+	t.Errorf("%s: found %q; want %q", check, found[check], want)
+}
+
+func TestCheck(t *testing.T) {
+	config, dir, source, target := twoServers(t)
+
+	k, found := checked(t, done, "--config", config)
+	if k.Fidelity != state.Exact || !k.OK {
+		t.Errorf("fidelity %q, ok %v; want exact, true", k.Fidelity, k.OK)
+	}
+	expect(t, found, "tls", "ok certificate for localhost, 127.0.0.1 until ")
+	expect(t, found, "listen", "ok 127.0.0.1:0 is free")
+	expect(t, found, "state", "ok "+dir+"/state.db is yet to be made")
+	expect(t, found, "source", "ok "+source.IMAPS()+" answers")
+	expect(t, found, "source tls", "ok certificate for localhost, 127.0.0.1 until ")
+	expect(t, found, "target tls", "ok certificate for localhost")
+	expect(t, found, "target login", "ok passthrough")
+	expect(t, found, "adapter", "ok dovecot: UIDs and UIDVALIDITY are kept in the target itself")
+	if _, err := os.Stat(filepath.Join(dir, "state.db")); err == nil {
+		t.Error("check has made the state file")
+	}
+
+	t.Setenv("IMAPFERRY_SOURCE_LOGIN", "master")
+	t.Setenv("IMAPFERRY_SOURCE_MASTER_USER", source.Options.MasterUser)
+	t.Setenv("IMAPFERRY_SOURCE_MASTER_PASSWORD", source.Options.MasterPassword)
+	_, found = checked(t, done, "--config", config)
+	expect(t, found, "source login", "warn master: not tried give --user NAME")
+	t.Setenv("IMAPFERRY_TARGET_LOGIN", "master-suffix")
+	t.Setenv("IMAPFERRY_TARGET_MASTER_USER", target.Options.MasterUser)
+	t.Setenv("IMAPFERRY_TARGET_MASTER_PASSWORD", target.Options.MasterPassword)
+	_, found = checked(t, done, "--config", config, "--user", "alice")
+	expect(t, found, "source login", "ok master as alice")
+	expect(t, found, "target login", "ok master-suffix as alice")
+	expect(t, found, "capabilities", "ok both sides: IDLE CONDSTORE QRESYNC")
+
+	t.Setenv("IMAPFERRY_TARGET_MASTER_PASSWORD", "wr0ng")
+	t.Setenv("IMAPFERRY_TARGET_DOVEADM_API_KEY", "wr0ng")
+	t.Setenv("IMAPFERRY_SOURCE_TLS_CA", "")
+	t.Setenv("IMAPFERRY_SOURCE_URL", "imaps://"+source.IMAP())
+	k, found = checked(t, failed, "--config", config, "--user", "alice")
+	expect(t, found, "source", "fail the port speaks no TLS; use imap+starttls://")
+	expect(t, found, "target login", "fail master-suffix as alice: target refused")
+	expect(t, found, "adapter", "fail see target.doveadm_url and target.doveadm_api_key")
+	if all, _ := json.Marshal(k); strings.Contains(string(all), "wr0ng") || k.Fidelity != "" {
+		t.Errorf("the report shows a password (I8) or a fidelity that does not result:\n%s", all)
+	}
+}
+
+func TestCheckAsText(t *testing.T) {
+	config, _, _, target := twoServers(t)
+	t.Setenv("IMAPFERRY_TARGET_ADAPTER", "imap")
+	t.Setenv("IMAPFERRY_TARGET_TLS_CA", config) // no PEM: the configuration is wrong
+	code, _, stderr := ferry(t, "check", "--config", config)
+	if code != misuse || !strings.Contains(stderr, "environment IMAPFERRY_TARGET_TLS_CA: target.tls_ca: ") {
+		t.Errorf("exit %d, stderr %q; want %d and the key", code, stderr, misuse)
+	}
+	t.Setenv("IMAPFERRY_TARGET_TLS_CA", "")
+	t.Setenv("IMAPFERRY_TARGET_URL", "imap://"+target.IMAP())
+	code, out, stderr := ferry(t, "check", "--config", config)
+	for _, want := range []string{"ok  config ", "ok  target tls    none, on loopback\n", "ok  adapter       imap: UIDs are kept; UIDVALIDITY is kept for clients", "\nfidelity: translated\n"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %q in\n%s%s", want, out, stderr)
+		}
+	}
+	if code != done {
+		t.Errorf("exit %d; want %d", code, done)
+	}
+	if err := target.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	code, out, _ = ferry(t, "check", "--config", config)
+	if code != failed || !strings.Contains(out, "fail  target") || !strings.Contains(out, "-> see that the server runs") || !strings.Contains(out, "fidelity: cannot be told yet") {
+		t.Errorf("exit %d without a target:\n%s", code, out)
+	}
+}

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"bytes"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		main()
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// ferry runs the program and returns what it printed.
+func ferry(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, err bytes.Buffer
+	code = run(t.Context(), args, &out, &err)
+	return code, out.String(), err.String()
+}
+
+func TestCommandLine(t *testing.T) {
+	tests := []struct {
+		args           string
+		code           int
+		stdout, stderr string // what they contain
+	}{
+		{"", misuse, "", "usage: imapferry COMMAND"},
+		{"help", done, "serve    accept clients", ""},
+		{"--help", done, "Exit codes: 0 done", ""},
+		{"help users", done, "usage: imapferry users", ""},
+		{"help nothing", misuse, "", `imapferry help: unknown command "nothing"`},
+		{"users -h", done, "usage: imapferry users", ""},
+		{"version", done, "imapferry ", ""},
+		{"version now", misuse, "", `imapferry version: unexpected argument "now"`},
+		{"serv", misuse, "", `imapferry: unknown command "serv"`},
+		{"users --colour", misuse, "", "imapferry users: flag provided but not defined: -colour; `imapferry help users` shows the flags"},
+		{"users --phase gone", misuse, "", `imapferry users: --phase: unknown phase "gone"; want one of [pending`},
+		{"status alice bob", misuse, "", "imapferry status: "},
+		{"migrate", misuse, "", "imapferry migrate: name at least one user"},
+		{"retry --json", misuse, "", "imapferry retry: name at least one user"},
+		{"serve", misuse, "", "imapferry serve: --config FILE is missing"},
+		{"check", misuse, "", "imapferry check: --config FILE is missing"},
+		{"serve --config testdata/none.toml", misuse, "", "imapferry serve: read configuration: open testdata/none.toml"},
+		{"check --config testdata/bad.toml", misuse, "", "imapferry check: testdata/bad.toml:3: auth.prof: unknown key; did you mean auth.prove?\nimapferry check: testdata/bad.toml:1: tls.acme.email: "},
+	}
+	for _, test := range tests {
+		t.Run(test.args, func(t *testing.T) {
+			code, stdout, stderr := ferry(t, strings.Fields(test.args)...)
+			if code != test.code || !strings.Contains(stdout, test.stdout) || !strings.Contains(stderr, test.stderr) {
+				t.Errorf("exit %d, stdout %q, stderr %q; want exit %d, %q, %q", code, stdout, stderr, test.code, test.stdout, test.stderr)
+			}
+			if (code == done) != (stderr == "") {
+				t.Errorf("exit %d with stderr %q", code, stderr)
+			}
+		})
+	}
+}
+
+func TestUsages(t *testing.T) {
+	for _, cmd := range commands() {
+		if !strings.HasPrefix(cmd.usage, "usage: imapferry "+cmd.name) || !strings.HasSuffix(cmd.usage, "\n") {
+			t.Errorf("usage of %s is %q", cmd.name, cmd.usage)
+		}
+	}
+}
+
+func TestNotify(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "notify")
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	t.Setenv("NOTIFY_SOCKET", path)
+	if err := notify("READY=1"); err != nil {
+		t.Fatal(err)
+	}
+	buf := make([]byte, 64)
+	n, err := conn.Read(buf)
+	if got := string(buf[:n]); err != nil || got != "READY=1" {
+		t.Errorf("service manager heard %q, %v; want READY=1", got, err)
+	}
+	t.Setenv("NOTIFY_SOCKET", "")
+	if err := notify("READY=1"); err != nil {
+		t.Errorf("without a service manager: %v", err)
+	}
+}
+
+// A socket that a dead process has left is replaced; anything else stays as it is (I9).
+func TestAdminSocket(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "admin.sock")
+	first, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := listenAdmin("unix:" + path); err == nil || !strings.Contains(err.Error(), "in use by another process") {
+		t.Errorf("listen beside a living process: %v; want an error", err)
+	}
+	first.SetUnlinkOnClose(false)
+	first.Close()
+	ln, err := listenAdmin("unix:" + path)
+	if err != nil {
+		t.Fatalf("listen where a process has died: %v", err)
+	}
+	ln.Close()
+	if _, err := listenAdmin("unix:" + t.TempDir()); err == nil || !strings.Contains(err.Error(), "is no socket") {
+		t.Errorf("listen on a folder: %v; want an error", err)
+	}
+}
