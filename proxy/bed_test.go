@@ -150,7 +150,6 @@ func (b *bed) start() error {
 	if b.down["target"] {
 		b.targL.Close()
 	}
-	b.store.fail(b.down["store"])
 	var err error
 	if b.cfg.Source == nil {
 		if b.cfg.Source, err = backend.New("source", b.source); err != nil {
@@ -258,7 +257,7 @@ func (b *bed) await(line string) error {
 	switch words[0] {
 	case "offered": // ? offered alice secret
 		return until(func() bool { return b.offers.has(words[1], words[2]) })
-	case "down":
+	case "store-fails":
 		b.store.fail(true)
 		return nil
 	case "shutdown":
