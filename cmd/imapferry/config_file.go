@@ -73,34 +73,32 @@ func (d *document) flatten(section string, values map[string]any, lines map[stri
 // sections are those that the file may have.
 var sections = []string{"listen", "tls", "tls.acme", "state", "users", "auth", "source", "target", "migrate"}
 
-// keyLines finds the line of every key and section of a text that has been parsed before.
+// keyLines finds the line of every key and section of a text that has been parsed before. A section that only its parts name begins
+// with the first of them.
 func keyLines(text []byte) map[string]int {
 	lines := map[string]int{}
 	var p unstable.Parser
 	p.Reset(text)
-	section := ""
+	var section []string
 	for p.NextExpression() {
 		e := p.Expression()
-		switch e.Kind {
-		case unstable.Table, unstable.ArrayTable:
-			name, line := keyOf(&p, e)
-			section = name + "."
-			if lines[name] == 0 {
-				lines[name] = line
-			}
-		case unstable.KeyValue:
-			name, line := keyOf(&p, e)
-			lines[section+name] = line
+		if e.Kind == unstable.Table || e.Kind == unstable.ArrayTable {
+			section = note(&p, e, nil, lines)
+		} else if e.Kind == unstable.KeyValue {
+			note(&p, e, section, lines)
 		}
 	}
 	return lines
 }
 
-func keyOf(p *unstable.Parser, e *unstable.Node) (name string, line int) {
-	var parts []string
+// note writes down where the key of e is, below section, and returns its full name.
+func note(p *unstable.Parser, e *unstable.Node, section []string, lines map[string]int) []string {
+	name := slices.Clone(section)
 	for it := e.Key(); it.Next(); {
-		parts = append(parts, string(it.Node().Data))
-		line = p.Shape(it.Node().Raw).Start.Line
+		name = append(name, string(it.Node().Data))
+		if key := strings.Join(name, "."); lines[key] == 0 {
+			lines[key] = p.Shape(it.Node().Raw).Start.Line
+		}
 	}
-	return strings.Join(parts, "."), line
+	return name
 }

@@ -205,3 +205,24 @@ func TestSampleHasEveryDefault(t *testing.T) {
 		}
 	}
 }
+
+// Whatever a file holds, it is loaded or refused (I9).
+func FuzzParseDocument(f *testing.F) {
+	for _, seed := range []string{least, "", "a = ", "[a.\"b c\"]\nd.e = {f = [1, {g = 2}]}", "[[tls]]\nmode = 1\n[[tls]]", "tls.acme.email = 1\r\n", "\"\" = 1", "x = '''\n\n'''\n[auth]\nprove = 1979-05-27"} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		doc, err := parseDocument("f", text)
+		if err != nil {
+			return
+		}
+		cfg := defaultConfig()
+		l := &loader{file: "f", cfg: cfg, keys: keysOf(cfg), places: map[string]string{}, lines: doc.sections}
+		l.apply(doc.layer("f"))
+		for _, s := range doc.settings {
+			if s.line < 1 {
+				t.Errorf("%s is on line %d", s.key, s.line)
+			}
+		}
+	})
+}
