@@ -135,13 +135,13 @@ func TestConfigErrors(t *testing.T) {
 
 func TestConfigLayers(t *testing.T) {
 	secretText := least + "master_password_file = \"DIR/pw\"\ndoveadm_api_key_file = \"DIR/crlf\"\n[migrate]\nhold_budget = \"0m30s\"\nworkers = 2\n"
-	cfg, _, err := configure(t, secretText, "IMAPFERRY_MIGRATE_WORKERS=7", "IMAPFERRY_MIGRATE_VERIFY_BODIES=all", "IMAPFERRY_MIGRATE_ON_LOGIN=false",
+	_, _, stateErr := configure(t, secretText, "IMAPFERRY_MIGRATE_WORKERS=7", "IMAPFERRY_MIGRATE_VERIFY_BODIES=all", "IMAPFERRY_MIGRATE_ON_LOGIN=false",
 		"IMAPFERRY_LISTEN_IMAP=127.0.0.1:1143, [::1]:1143", "IMAPFERRY_SOURCE_MASTER_PASSWORD=from the environment", "IMAPFERRY_TLS_ACME_HTTP_PORT=8080",
 		"IMAPFERRY_STATE_URL_FILE=DIR/pw", "IMAPFERRY_SOURCE_USER=", "IMAPFERRY_ADMIN=127.0.0.1:1", "IMAPFERRY_PORT=tcp://10.0.0.1:993")
-	if err == nil || !strings.Contains(err.Error(), "environment IMAPFERRY_STATE_URL_FILE: state.url: ") || len(problemsOf(err)) != 1 {
-		t.Fatalf("error %v; want one about state.url", err)
+	if stateErr == nil || !strings.Contains(stateErr.Error(), "environment IMAPFERRY_STATE_URL_FILE: state.url: ") || len(problemsOf(stateErr)) != 1 {
+		t.Fatalf("error %v; want one about state.url", stateErr)
 	}
-	cfg, _, err = configure(t, secretText, "IMAPFERRY_MIGRATE_WORKERS=7", "IMAPFERRY_MIGRATE_ON_LOGIN=false", "IMAPFERRY_MIGRATE_VERIFY_BODIES=all",
+	cfg, _, err := configure(t, secretText, "IMAPFERRY_MIGRATE_WORKERS=7", "IMAPFERRY_MIGRATE_ON_LOGIN=false", "IMAPFERRY_MIGRATE_VERIFY_BODIES=all",
 		"IMAPFERRY_LISTEN_IMAP=127.0.0.1:1143, [::1]:1143", "IMAPFERRY_SOURCE_MASTER_PASSWORD=from the environment", "IMAPFERRY_TLS_ACME_HTTP_PORT=8080",
 		"IMAPFERRY_TARGET_DOVEADM_API_KEY_FILE=DIR/two", "IMAPFERRY_SOURCE_USER=")
 	if err != nil {

@@ -259,8 +259,29 @@ func TestServeMoves(t *testing.T) {
 		return regexp.MustCompile(`UIDVALIDITY \d+`).FindString(selected) + c.do("FETCH 1:* (UID RFC822.SIZE)")
 	}
 	before := view()
-	p.await(`phase.* from=\S+ to=migrated|msg=switched|to=migrated`)
+	p.await(`to=migrated`)
 	if after := view(); after != before {
 		t.Errorf("after the move the client sees\n%s; before it\n%s", after, before)
+	}
+	p.await(`msg="logged in".* user=bob backend=target`)
+}
+
+// A process that cannot have its addresses fails without a trace (I9).
+func TestServeAddressInUse(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	for _, key := range []string{"imaps", "admin"} {
+		addr := fmt.Sprintf("%q", taken.Addr())
+		if key == "imaps" {
+			addr = "[" + addr + "]\nadmin = \"\""
+		}
+		_, dir, _ := configure(t, fmt.Sprintf("[listen]\nimap = [\"127.0.0.1:0\"]\n%s = %s\n[state]\nurl = \"bolt:DIR/new/state.db\"\n%s", key, addr, least))
+		code, _, stderr := ferry(t, "serve", "--config", filepath.Join(dir, "ferry.toml"))
+		if code != failed || !strings.Contains(stderr, "imapferry serve: listen: ") || !strings.Contains(stderr, "address already in use") {
+			t.Errorf("%s taken: exit %d with\n%s\nwant %d and the reason", key, code, stderr, failed)
+		}
 	}
 }
