@@ -15,7 +15,8 @@ type adapter interface {
 	fidelity() state.Fidelity
 	// prepare is called for an empty folder before its first message.
 	prepare(ctx context.Context, user, folder string, source status) error
-	// skip makes to the UIDNEXT of folder, which is from. dst may have any folder open, and has another or none open afterwards.
+	// skip makes to the UIDNEXT of folder, which is from, over a gap longer than copyGap. dst may have any folder open, and has another or none open afterwards.
+	// It is not called for folders that have the source's UIDVALIDITY already.
 	skip(ctx context.Context, dst *client, user, folder string, from, to uint32) error
 	// setUIDValidity gives folder, which nobody has open, the UIDVALIDITY v, where the kind of target can.
 	setUIDValidity(ctx context.Context, user, folder string, v uint32) error
@@ -32,18 +33,25 @@ func (imapAdapter) fidelity() state.Fidelity { return state.Translated }
 func (imapAdapter) prepare(context.Context, string, string, status) error        { return nil }
 func (imapAdapter) setUIDValidity(context.Context, string, string, uint32) error { return nil }
 
-// maxCopyGap is the longest gap that is made by copying: a few seconds and some disk for as long.
+// Gaps up to copyGap are made by copying with every kind of target: the placeholders leave records of their expunge, which clients that
+// resynchronise by QRESYNC need. A gap up to maxCopyGap costs a target that has no other way a few seconds, and some disk for as long.
 const (
+	copyGap    = 100_000
 	maxCopyGap = 1 << 20
 	copyBlock  = 1 << 14 // placeholders that exist at once at most, times two
 )
 
-// skip appends one placeholder and copies it within the folder, doubling, until to comes next; all of them are expunged. One COPY
-// takes UIDs as fast as the target can write them.
+// skip goes on copying, since plain IMAP has no other way.
 func (imapAdapter) skip(_ context.Context, dst *client, _, folder string, from, to uint32) error {
 	if to-from > maxCopyGap {
 		return holdf("%s: %d unused uids before uid %d are too many to fill over IMAP alone; give the target an adapter that can set UIDNEXT (doveadm_url)", wire.Quoted(folder), to-from, to)
 	}
+	return dst.copyPlaceholders(folder, from, to)
+}
+
+// copyPlaceholders appends one placeholder and copies it within the folder, doubling, until to comes next; all of them are expunged. One COPY
+// takes UIDs as fast as the target can write them.
+func (dst *client) copyPlaceholders(folder string, from, to uint32) error {
 	a := appender{dst: dst, folder: folder, next: from, count: func(int64, int64) {}}
 	if err := a.placeholder(); err != nil {
 		return err

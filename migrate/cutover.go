@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"imapferry/internal/wire"
 	"imapferry/state"
 )
 
@@ -52,7 +53,20 @@ func (w *worker) underHold(ctx context.Context, attempt string, deadline time.Ti
 	if bounded.Err() != nil {
 		return context.Cause(bounded)
 	}
+	if err := w.allProven(); err != nil {
+		return err
+	}
 	return w.e.cfg.Store.Commit(ctx, w.held(), attempt)
+}
+
+// allProven is the gate: the last round has left no folder that it has not proven equal (I1).
+func (w *worker) allProven() error {
+	for f := range w.known() {
+		if _, n, err := w.folder(f); err != nil || n.Dirty {
+			return errors.Join(err, fmt.Errorf("%s is not proven equal", wire.Quoted(f)))
+		}
+	}
+	return nil
 }
 
 var errOverBudget = errors.New("the hold budget is used up")
@@ -104,6 +118,10 @@ func (w *worker) finish(ctx context.Context, attempt string, began time.Time) er
 	for {
 		held := time.Since(began)
 		w.progress.holdMS.Store(held.Milliseconds())
+		err := w.e.cfg.Store.Report(ctx, w.held(), w.snapshot())
+		if err != nil {
+			w.log.Warn("reporting progress", "err", err)
+		}
 		rec, err := w.e.cfg.Store.Switch(ctx, w.held(), attempt, held)
 		if err == nil {
 			w.log.Info("phase", "from", state.Cutover, "to", rec.Phase, "fidelity", rec.Fidelity, "hold", held.Round(time.Millisecond))

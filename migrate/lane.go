@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"imapferry/internal/backend"
 	"imapferry/internal/wire"
 	"imapferry/state"
 )
@@ -40,7 +41,7 @@ func (l *lane) close() {
 }
 
 // sync brings one folder of the target to what the source holds, and returns how many messages it had to touch. m is as the
-// survey told it. After it the folder's record says up to where the two are proven equal; a folder that was copied for the first time has still to be proven.
+// survey told it. After it the folder's record says up to where the two are proven equal; only in phase copying that is left to the tail.
 func (l *lane) sync(ctx context.Context, m *mailbox) (changed int64, err error) {
 	for range 3 {
 		changed, err = l.syncOnce(ctx, m)
@@ -76,10 +77,18 @@ func (l *lane) syncOnce(ctx context.Context, m *mailbox) (int64, error) {
 	if _, err := l.openSource(m); err != nil {
 		return 0, err
 	}
-	if n.Done == 1 {
-		return l.first(ctx, m)
+	if n.Done > 1 || m.status.uidNext == 1 {
+		return l.pass(ctx, m, n)
 	}
-	return l.pass(ctx, m, n)
+	changed, err := l.first(ctx, m)
+	if err != nil || l.w.rec.Phase == state.Copying {
+		return changed, err
+	}
+	if _, n, err = l.w.folder(m.name); err != nil {
+		return changed, err
+	}
+	more, err := l.pass(ctx, m, n)
+	return changed + more, err
 }
 
 // openSource opens the folder read-only (I4) and checks that it is the one of the survey.
@@ -107,8 +116,8 @@ func (l *lane) create(ctx context.Context, m *mailbox) (note, error) {
 		there = nil
 	}
 	if there == nil && m.name != wire.Inbox {
-		if _, err := l.dst.do(nil, "CREATE", name(m.name)); err != nil {
-			return note{}, fmt.Errorf("create %s in target: %w", wire.Quoted(m.name), err)
+		if err := l.dst.create(m.name); err != nil {
+			return note{}, err
 		}
 	}
 	if err := l.w.adapter.prepare(ctx, l.w.targetUser, m.name, m.status); err != nil {
@@ -122,6 +131,19 @@ func (l *lane) create(ctx context.Context, m *mailbox) (note, error) {
 	}
 	n := note{Done: 1, Dirty: true}
 	return n, l.w.putFolder(ctx, state.Folder{Name: m.name, UIDValidity: m.status.uidValidity, TargetUIDValidity: there.uidValidity}, n)
+}
+
+// create makes a folder. A name that the server does not take stays one.
+func (c *client) create(folder string) error {
+	_, err := c.do(nil, "CREATE", name(folder))
+	var refused *backend.Refused
+	if errors.As(err, &refused) && (wire.EqualFold(refused.Code, "CANNOT") || refused.Status == "BAD") {
+		return holdf("the %s cannot have a folder %s: %s", c.side, wire.Quoted(folder), refused.Text)
+	}
+	if err != nil {
+		return fmt.Errorf("create %s in %s: %w", wire.Quoted(folder), c.side, err)
+	}
+	return nil
 }
 
 // first copies a whole folder. That the copy is equal is for the next pass to prove.
@@ -224,10 +246,8 @@ func (l *lane) copyNew(ctx context.Context, m *mailbox, next uint32) (wire.Set, 
 		dst: l.dst, folder: m.name, next: next,
 		multi:  l.dst.caps.Has("MULTIAPPEND") && l.dst.caps.Has("LITERAL+"),
 		record: func(n note) error { return l.w.putNote(ctx, m.name, n) },
-		skip: func(from, to uint32) error {
-			return l.w.adapter.skip(ctx, l.dst, l.w.targetUser, m.name, from, to)
-		},
-		count: l.w.progress.add,
+		skip:   func(from, to uint32) error { return l.skip(ctx, m.name, from, to) },
+		count:  l.w.progress.add,
 	}
 	if err := l.stream(a, next, m.status.uidNext-1); err != nil {
 		return nil, err
@@ -239,6 +259,18 @@ func (l *lane) copyNew(ctx context.Context, m *mailbox, next uint32) (wire.Set, 
 		return nil, err
 	}
 	return a.filled, l.w.putNote(ctx, m.name, note{Done: a.next, Dirty: true})
+}
+
+// skip makes to the target's UIDNEXT. Dovecot's Maildir loses its UIDs when UIDNEXT is raised after UIDVALIDITY was set, so a folder that far
+// is copied anew.
+func (l *lane) skip(ctx context.Context, folder string, from, to uint32) error {
+	if to-from <= copyGap {
+		return l.dst.copyPlaceholders(folder, from, to)
+	}
+	if f, _, err := l.w.folder(folder); err != nil || f.TargetUIDValidity == f.UIDValidity {
+		return errors.Join(err, shifted{folder, fmt.Sprint(to), "a gap too long to fill"})
+	}
+	return l.w.adapter.skip(ctx, l.dst, l.w.targetUser, folder, from, to)
 }
 
 // stream feeds a from the source's open folder. Where each message takes effect by itself, what will be appended is listed and recorded first.

@@ -84,15 +84,42 @@ func (c *client) survey() (*account, error) {
 			return nil, err
 		}
 	}
-	for _, m := range a.mailboxes {
-		if m.selectable && m.status.uidValidity == 0 {
-			return nil, fmt.Errorf("list folders of %s: no status of %s", c.side, wire.Quoted(m.name))
-		}
+	if err := c.askAgain(a, items); err != nil {
+		return nil, err
 	}
 	if _, err := c.do(a.take, "LSUB", `""`, `"*"`); err != nil {
 		return nil, fmt.Errorf("list subscriptions of %s: %w", c.side, err)
 	}
 	return a, nil
+}
+
+// askAgain asks for the status of folders that have none so far. Servers list folders that do not exist, as parents of others, without
+// saying so; a folder that cannot be opened for any other reason may hold mail, and is not passed over (I10).
+func (c *client) askAgain(a *account, items string) error {
+	for _, m := range a.mailboxes {
+		if !m.selectable || m.status.uidValidity != 0 {
+			continue
+		}
+		_, err := c.do(a.take, "STATUS", name(m.name), "("+items+")")
+		var refused *backend.Refused
+		switch {
+		case errors.As(err, &refused) && nonexistent(refused):
+			m.selectable = false
+		case errors.As(err, &refused) && refused.Status == "NO":
+			return holdf("%s in the %s cannot be opened: %s", wire.Quoted(m.name), c.side, refused.Text)
+		case err != nil:
+			return fmt.Errorf("status of %s in %s: %w", wire.Quoted(m.name), c.side, err)
+		case m.status.uidValidity == 0:
+			return fmt.Errorf("status of %s in %s: %w", wire.Quoted(m.name), c.side, errNoStatus)
+		}
+	}
+	return nil
+}
+
+// nonexistent goes by the text too, since Dovecot 2.3 gives the code (RFC 5530) to some of these refusals only, and lists a deleted
+// parent of other folders as if it were there.
+func nonexistent(r *backend.Refused) bool {
+	return wire.EqualFold(r.Code, "NONEXISTENT") || strings.HasPrefix(r.Text, "Mailbox doesn't exist")
 }
 
 func (c *client) statusAll(a *account, items string) error {
@@ -107,7 +134,12 @@ func (c *client) statusAll(a *account, items string) error {
 			tags[i] = tag
 		}
 		for i, tag := range tags {
-			if _, err := c.finish(tag, a.take); err != nil {
+			_, err := c.finish(tag, a.take)
+			var refused *backend.Refused
+			if errors.As(err, &refused) && refused.Status == "NO" {
+				continue // askAgain finds out why
+			}
+			if err != nil {
 				return fmt.Errorf("status of %s in %s: %w", wire.Quoted(window[i]), c.side, err)
 			}
 		}
