@@ -1,0 +1,60 @@
+package redisstate
+
+import (
+	"fmt"
+	"hash/fnv"
+
+	"imapferry/state"
+)
+
+// shards is part of the layout: with another number no user would be found.
+const shards = 64
+
+const (
+	livesKey      = "ferry:{nodes}:lives"
+	changeChannel = "ferry:changes"
+)
+
+// shard returns the number of user's shard.
+func shard(user string) int {
+	h := fnv.New32a()
+	h.Write([]byte(user))
+	return int(h.Sum32() % shards)
+}
+
+// inShard returns a key of a shard.
+func inShard(n int, name string) string { return fmt.Sprintf("ferry:{%02d}:%s", n, name) }
+
+func dueKey(shard int) string { return inShard(shard, "due") }
+
+func phaseKey(shard int, p state.Phase) string { return inShard(shard, fmt.Sprintf("phase:%d", p)) }
+
+// phaseKeys returns the keys of all phases, in the order of their numbers.
+func phaseKeys(shard int) []string {
+	keys := make([]string, len(state.Phases))
+	for _, p := range state.Phases {
+		keys[p-1] = phaseKey(shard, p)
+	}
+	return keys
+}
+
+func recordKey(user string) string  { return inShard(shard(user), "user:"+user) }
+func holdsKey(user string) string   { return inShard(shard(user), "holds:"+user) }
+func foldersKey(user string) string { return inShard(shard(user), "folders:"+user) }
+
+// userKeys returns what every transition of a user gets as KEYS; the prelude of the scripts names them.
+func userKeys(user string) []string {
+	n := shard(user)
+	return append([]string{recordKey(user), dueKey(n), holdsKey(user), foldersKey(user)}, phaseKeys(n)...)
+}
+
+// tallyKeys adds the key by which a repeated Tally is known.
+func tallyKeys(user, op string) []string {
+	return append(userKeys(user), inShard(shard(user), "op:"+op))
+}
+
+// claimKey returns the key of a token.
+func claimKey(token string) string { return "ferry:{claims}:" + token }
+
+// nodeID is a node as a field of a user's holds. A name has no control character, so this is unique.
+func nodeID(n state.Node) string { return n.Name + "\x00" + n.Incarnation }

@@ -1,0 +1,232 @@
+package redisstate
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strconv"
+
+	"imapferry/state"
+)
+
+// Offer implements state.Users.
+func (s *Store) Offer(ctx context.Context, user string) (r state.Record, err error) {
+	defer note(&err, "offer", user)
+	if err := state.CheckName("user", user); err != nil {
+		return state.Record{}, err
+	}
+	return s.forUser(ctx, offerScript, user, newOp())
+}
+
+// Get implements state.Users.
+func (s *Store) Get(ctx context.Context, user string) (r state.Record, err error) {
+	defer note(&err, "read", user)
+	rest, err := s.call(ctx, readScript, []string{recordKey(user)})
+	if err != nil {
+		return state.Record{}, err
+	}
+	return record(user, rest)
+}
+
+// List implements state.Users. Names come first, then the records; who has left the phase in between is passed over.
+func (s *Store) List(ctx context.Context, phase state.Phase, after string, limit int) (page []state.Record, err error) {
+	defer note(&err, "list", "users")
+	for more := true; more && len(page) < limit; {
+		var users []string
+		users, more, err = s.page(ctx, phase, after, limit-len(page))
+		if err != nil {
+			return nil, err
+		}
+		records, err := s.records(ctx, users)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range records {
+			if phase == 0 || r.Phase == phase {
+				page = append(page, r)
+			}
+		}
+		if len(users) > 0 {
+			after = users[len(users)-1]
+		}
+	}
+	return page, ctx.Err()
+}
+
+// page returns at most limit names after the name after, in order, and whether there may be more. Of each shard only somewhat more than its fair share is
+// asked, because 64 times the limit would be thrown away; so names are sure only up to where the first shard was cut off.
+func (s *Store) page(ctx context.Context, phase state.Phase, after string, limit int) (users []string, more bool, err error) {
+	keys := phaseKeys
+	if phase != 0 {
+		keys = func(n int) []string { return []string{phaseKey(n, phase)} }
+	}
+	from := "-"
+	if after != "" {
+		from = "(" + after
+	}
+	ask := min(limit, 2*limit/shards+16)
+	answers, err := s.eachShard(ctx, pageScript, keys, from, ask)
+	if err != nil {
+		return nil, false, err
+	}
+	sure := ""
+	for _, v := range answers {
+		names, err := texts(v)
+		if err != nil {
+			return nil, false, err
+		}
+		slices.Sort(names)
+		if len(names) >= ask { // a phase may have been cut off, at this name or later
+			more = true
+			if last := names[ask-1]; sure == "" || last < sure {
+				sure = last
+			}
+		}
+		users = append(users, names...)
+	}
+	slices.Sort(users)
+	if more {
+		end, found := slices.BinarySearch(users, sure)
+		if found {
+			end++
+		}
+		users = users[:end]
+	}
+	if len(users) > limit {
+		users, more = users[:limit], true
+	}
+	return users, more, nil
+}
+
+// records reads the records of users in one round trip.
+func (s *Store) records(ctx context.Context, users []string) ([]state.Record, error) {
+	queries := make([]query, len(users))
+	for i, u := range users {
+		queries[i].keys = []string{recordKey(u)}
+	}
+	answers, err := s.all(ctx, readScript, queries)
+	if err != nil {
+		return nil, err
+	}
+	records := make([]state.Record, len(users))
+	for i, v := range answers {
+		rest, err := coded(v)
+		if err != nil {
+			return nil, err
+		}
+		if records[i], err = record(users[i], rest); err != nil {
+			return nil, err
+		}
+	}
+	return records, nil
+}
+
+// Counts implements state.Users.
+func (s *Store) Counts(ctx context.Context) (counts map[state.Phase]int64, err error) {
+	defer note(&err, "count", "users")
+	answers, err := s.eachShard(ctx, countsScript, phaseKeys)
+	if err != nil {
+		return nil, err
+	}
+	counts = make(map[state.Phase]int64, len(state.Phases))
+	for _, p := range state.Phases {
+		counts[p] = 0
+	}
+	for _, v := range answers {
+		list, _ := v.([]any)
+		for i, n := range list {
+			n, _ := n.(int64)
+			counts[state.Phase(i+1)] += n
+		}
+	}
+	return counts, nil
+}
+
+// waiter is a user in a due queue.
+type waiter struct {
+	user  string
+	since float64
+}
+
+// Due implements state.Users.
+func (s *Store) Due(ctx context.Context, limit int) (users []string, err error) {
+	defer note(&err, "list", "due users")
+	if limit <= 0 {
+		return nil, ctx.Err()
+	}
+	answers, err := s.eachShard(ctx, dueScript, func(n int) []string { return []string{dueKey(n)} }, limit)
+	if err != nil {
+		return nil, err
+	}
+	var waiters []waiter
+	for _, v := range answers {
+		pairs, err := texts(v)
+		if err != nil {
+			return nil, err
+		}
+		for i := 0; i+1 < len(pairs); i += 2 {
+			since, err := strconv.ParseFloat(pairs[i+1], 64)
+			if err != nil {
+				return nil, err
+			}
+			waiters = append(waiters, waiter{pairs[i], since})
+		}
+	}
+	slices.SortFunc(waiters, func(a, b waiter) int { return cmp.Or(cmp.Compare(a.since, b.since), cmp.Compare(a.user, b.user)) })
+	for _, w := range waiters[:min(limit, len(waiters))] {
+		users = append(users, w.user)
+	}
+	return users, nil
+}
+
+// Claim implements state.Users.
+func (s *Store) Claim(ctx context.Context, user string, tokens []string) (other string, err error) {
+	defer note(&err, "claim mailbox for", user)
+	if err := cmp.Or(state.CheckName("user", user), state.CheckTokens(tokens), ctx.Err()); err != nil || len(tokens) == 0 {
+		return "", err
+	}
+	keys := make([]string, len(tokens))
+	for i, t := range tokens {
+		keys[i] = claimKey(t)
+	}
+	v, err := s.eval(ctx, claimScript, keys, user)
+	other, _ = v.(string)
+	return other, err
+}
+
+// Retry implements state.Users.
+func (s *Store) Retry(ctx context.Context, user string) (r state.Record, err error) {
+	defer note(&err, "retry", user)
+	return s.forUser(ctx, retryScript, user, newOp())
+}
+
+// Tally implements state.Users.
+func (s *Store) Tally(ctx context.Context, user string, moved, disconnected int64) (err error) {
+	defer note(&err, "tally sessions of", user)
+	if err := state.CheckCounts(moved, disconnected); err != nil {
+		return err
+	}
+	op := newOp()
+	_, err = s.call(ctx, tallyScript, tallyKeys(user, op), user, op, moved, disconnected)
+	return err
+}
+
+// Folders implements state.Users.
+func (s *Store) Folders(ctx context.Context, user string) (folders []state.Folder, err error) {
+	defer note(&err, "read folders of", user)
+	if _, err := s.Get(ctx, user); err != nil {
+		return nil, err
+	}
+	all, err := s.client.HGetAll(ctx, foldersKey(user)).Result()
+	if err != nil {
+		return nil, err
+	}
+	for name, packed := range all {
+		f, err := state.UnpackFolder(name, []byte(packed))
+		if err != nil {
+			return nil, err
+		}
+		folders = append(folders, f)
+	}
+	return folders, nil
+}
