@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -19,20 +20,36 @@ func (k *checker) store(ctx context.Context) {
 		k.storeFile(path)
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, tryWithin)
-	defer cancel()
-	store, err := openStore(ctx, k.cfg.State.URL)
+	store, err := openStore(ctx, k.cfg.State.URL, slog.New(&warnings{check: "state", to: k}))
 	if err != nil {
 		k.fail("state", "see that Redis runs, and that state.url has its port, user and password", "%v", err)
 		return
 	}
 	defer store.Close()
-	if err := store.Ping(ctx); err != nil {
-		k.fail("state", "see that Redis runs, and that state.url has its port, user and password", "%v", err)
-		return
-	}
-	k.ok("state", "redis answers")
+	k.ok("state", "Redis answers")
 }
+
+// warnings turns what a part logs for operators into findings.
+type warnings struct {
+	check string
+	to    *checker
+}
+
+func (w *warnings) Enabled(_ context.Context, l slog.Level) bool { return l >= slog.LevelWarn }
+
+// Handle takes the attributes of the line, not those of the logger, which repeat what is being checked.
+func (w *warnings) Handle(_ context.Context, r slog.Record) error {
+	text := r.Message
+	r.Attrs(func(a slog.Attr) bool {
+		text += " (" + a.String() + ")"
+		return true
+	})
+	w.to.warn(w.check, "", "%s", text)
+	return nil
+}
+
+func (w *warnings) WithAttrs([]slog.Attr) slog.Handler { return w }
+func (w *warnings) WithGroup(string) slog.Handler      { return w }
 
 // storeFile opens the file for reading alone: that makes no file, which root's check would leave to a user who may not write it, and the
 // lock that comes with it lets no running node go.

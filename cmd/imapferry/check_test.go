@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"imapferry/internal/testbed"
 	"imapferry/state"
 )
 
@@ -108,5 +109,26 @@ func TestCheckAsText(t *testing.T) {
 	code, out, _ = ferry(t, "check", "--config", config)
 	if code != failed || !strings.Contains(out, "fail  target") || !strings.Contains(out, "-> see that the server runs") || !strings.Contains(out, "fidelity: cannot be told yet") {
 		t.Errorf("exit %d without a target:\n%s", code, out)
+	}
+}
+
+func TestCheckRedis(t *testing.T) {
+	redis, err := testbed.ForTest(t).Redis(testbed.RedisOptions{Password: "s3cret"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, dir, _ := configure(t, least)
+	config := filepath.Join(dir, "ferry.toml")
+	t.Setenv("IMAPFERRY_SOURCE_URL", "imap://127.0.0.1:1") // nothing listens there
+	t.Setenv("IMAPFERRY_TARGET_URL", "imap://127.0.0.1:2")
+	t.Setenv("IMAPFERRY_STATE_URL", redis.URL())
+	_, found := checked(t, failed, "--config", config)
+	expect(t, found, "state", "ok Redis answers")
+	expect(t, found, "state", "warn redis keeps no append-only file")
+	t.Setenv("IMAPFERRY_STATE_URL", strings.Replace(redis.URL(), "s3cret", "wr0ng", 1))
+	k, found := checked(t, failed, "--config", config)
+	expect(t, found, "state", "fail see that Redis runs")
+	if all, _ := json.Marshal(k); strings.Contains(string(all), "wr0ng") {
+		t.Errorf("the report shows a password (I8):\n%s", all)
 	}
 }

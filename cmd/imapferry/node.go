@@ -69,7 +69,7 @@ func startNode(ctx context.Context, cfg *config, log *slog.Logger) (_ *node, err
 	if n.certs, err = tls.New(context.WithoutCancel(ctx), cfg.TLS, log); err != nil {
 		return nil, err
 	}
-	if n.store, err = openStore(ctx, cfg.State.URL); err != nil {
+	if n.store, err = openStore(ctx, cfg.State.URL, log); err != nil {
 		return nil, err
 	}
 	return n, n.open(ctx, cfg, source, target)
