@@ -77,6 +77,7 @@ type relay struct {
 	cfg             relayConfig
 
 	up     *outbox      // owned by toBackend
+	inside bool         // owned by toBackend: a command, or the DONE of an IDLE, has begun and not ended
 	down   *outbox      // owned by toClient
 	views  *translator  // owned by toClient; nil if nothing is translated
 	active atomic.Int64 // Unix nanoseconds of the last byte from either side
@@ -85,7 +86,7 @@ type relay struct {
 	mu       sync.Mutex
 	changed  sync.Cond
 	flight   flight
-	sending  bool          // toBackend is inside a command
+	sending  bool          // toBackend is inside a command or has not written out its end
 	between  bool          // toClient waits for the first byte of a response
 	held     bool          // the gate is closed
 	quiet    chan struct{} // closed when quiet; renewed by resume
@@ -105,7 +106,7 @@ func newRelay(client, back end, cfg relayConfig) *relay {
 	}
 	r := &relay{client: client, backend: back, cfg: cfg, quiet: make(chan struct{})}
 	r.changed.L = &r.mu
-	r.up = &outbox{conn: back.conn}
+	r.up = &outbox{conn: back.conn, flushed: r.settle}
 	r.down = &outbox{conn: client.conn}
 	if cfg.Views != nil {
 		r.views = newTranslator(cfg.Views)
@@ -118,6 +119,8 @@ func (r *relay) run(ctx context.Context) relayStats {
 	r.client.r.Source(&inlet{conn: r.client.conn, out: r.up, active: &r.active})
 	r.backend.r.Source(&inlet{conn: r.backend.conn, out: r.down, active: &r.active})
 	r.active.Store(time.Now().UnixNano())
+	r.client.conn.SetDeadline(time.Time{}) // those of the login are over
+	r.backend.conn.SetDeadline(time.Time{})
 	stop := context.AfterFunc(ctx, func() { r.end("[UNAVAILABLE] server is shutting down") })
 	defer stop()
 	defer r.watchIdle()()
@@ -169,6 +172,17 @@ func (r *relay) checkQuiet() {
 	}
 	r.isQuiet = true
 	close(r.quiet)
+}
+
+// settle is called by toBackend whenever its outbox is empty.
+func (r *relay) settle() {
+	if r.inside {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.sending = false
+	r.checkQuiet()
 }
 
 // end sends "* BYE text" between two responses and closes both sides. It returns at once. If the response under way does not

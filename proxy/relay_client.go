@@ -12,7 +12,7 @@ import (
 // toBackend is the pump for commands.
 func (r *relay) toBackend() {
 	err := r.commands()
-	if err == io.EOF {
+	if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) {
 		err = r.lockWhen(func() bool { return !r.held }) // not even the end of the stream passes a hold
 		if err == nil {
 			r.setReason(endedByClient, nil)
@@ -49,7 +49,7 @@ func (r *relay) clientGone(err error) {
 
 // linger reads and drops what the client still sends until it closes, or until finish's deadline: a connection closed with unread
 // bytes is reset, and the reset may overtake the last responses.
-func (r *relay) linger() { io.Copy(io.Discard, r.client.conn) }
+func (r *relay) linger() { io.Copy(io.Discard, r.client.conn) } // only its end matters, not how it comes
 
 // commands passes on commands until the client or the backend is gone.
 func (r *relay) commands() error {
@@ -107,7 +107,7 @@ func (r *relay) continues(c *inFlight) (bool, error) {
 	if c.over {
 		return false, nil
 	}
-	c.doneSent, r.sending = true, true
+	c.doneSent, r.sending, r.inside = true, true, true
 	return true, nil
 }
 
@@ -118,7 +118,8 @@ func (r *relay) rawLine(part []byte, eol bool) (err error) {
 			return err
 		}
 		if eol {
-			return r.sent(nil)
+			r.inside = false
+			return nil
 		}
 		if part, eol, err = r.client.r.Part(); err != nil {
 			return err
@@ -143,9 +144,7 @@ func (r *relay) command(part []byte, eol bool) (idle *inFlight, err error) {
 		}
 		err = r.lines(c, part, eol)
 	}
-	if err == nil {
-		err = r.sent(c)
-	}
+	r.inside = err != nil
 	if c.name == "IDLE" {
 		idle = c
 	}
@@ -162,26 +161,8 @@ func (r *relay) admit(c *inFlight) error {
 		}
 	}
 	r.flight.add(c)
-	r.sending = true
+	r.sending, r.inside = true, true
 	r.mu.Unlock()
-	return nil
-}
-
-// sent says that the last byte of a command was passed on. If it was answered before that, what is left of it in the outbox
-// is written now: nothing but its own completion tells a hold that it has reached the backend.
-func (r *relay) sent(c *inFlight) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if c != nil && c.over {
-		r.mu.Unlock()
-		err := r.up.flush()
-		r.mu.Lock()
-		if err != nil {
-			return err
-		}
-	}
-	r.sending = false
-	r.checkQuiet()
 	return nil
 }
 
@@ -192,7 +173,7 @@ func (r *relay) lines(c *inFlight, part []byte, eol bool) error {
 		if eol {
 			lit, start, announced = wire.ParseLiteral(part)
 		}
-		r.note(c, part, eol && !announced)
+		r.note(c, part, eol)
 		asks := announced && !lit.NonSync
 		converts := announced && lit.NonSync && !r.cfg.LiteralPlus
 		if converts {
@@ -244,12 +225,13 @@ func synchronizing(lit wire.Literal) string {
 func (r *relay) literal(c *inFlight, size int64) error {
 	if c.args.wants(size) {
 		body := make([]byte, size)
-		if _, err := io.ReadFull(r.client.r.Literal(size), body); err != nil && size > 0 {
+		if _, err := io.ReadFull(r.client.r.Literal(size), body); err != nil {
 			return err
 		}
-		r.note(c, body, false)
+		c.args.text = append(c.args.text, body...)
 		return r.up.write(body)
 	}
+	c.args = nil
 	return r.up.literal(r.client.r, size)
 }
 

@@ -27,6 +27,7 @@ type outbox struct {
 	buf     *[outboxSize]byte // nil if empty
 	n       int
 	written int64
+	flushed func() // if set, called whenever everything is written out
 }
 
 // write takes p.
@@ -71,9 +72,6 @@ func (o *outbox) literal(r *wire.Reader, size int64) error {
 
 // flush writes out what was collected and gives the buffer back.
 func (o *outbox) flush() error {
-	if o.buf == nil {
-		return nil
-	}
 	if o.n > 0 {
 		o.conn.SetWriteDeadline(time.Now().Add(writeTimeout))
 		n, err := o.conn.Write(o.buf[:o.n])
@@ -83,8 +81,13 @@ func (o *outbox) flush() error {
 			return fmt.Errorf("%w: %w", errWrite, err)
 		}
 	}
-	outboxPool.Put(o.buf)
-	o.buf, o.n = nil, 0
+	if o.buf != nil {
+		outboxPool.Put(o.buf)
+		o.buf, o.n = nil, 0
+	}
+	if o.flushed != nil {
+		o.flushed()
+	}
 	return nil
 }
 
@@ -97,7 +100,8 @@ type inlet struct {
 
 // Read implements io.Reader.
 func (in *inlet) Read(p []byte) (int, error) {
-	if in.out.n > 0 {
+	// An empty outbox keeps its buffer here, because p may be part of it: literals are read straight into it.
+	if in.out.n > 0 || in.out.buf == nil {
 		if err := in.out.flush(); err != nil {
 			return 0, err
 		}

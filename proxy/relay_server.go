@@ -184,7 +184,7 @@ func (r *relay) untagged(part []byte, eol bool, word string, rest []byte) (judge
 	case "BYE":
 		r.mu.Lock()
 		if r.flight.oldest("LOGOUT") != nil {
-			r.setReason(endedByLogout, nil)
+			r.reason, r.err = endedByLogout, nil // even if the client has closed already
 		}
 		r.mu.Unlock()
 		return r.status(part, eol, nil)
@@ -203,7 +203,7 @@ func (r *relay) untagged(part []byte, eol bool, word string, rest []byte) (judge
 // status looks into the response code of a status response. c is the command that it completes, or nil.
 func (r *relay) status(part []byte, eol bool, c *inFlight) (judgement, error) {
 	open := bytes.IndexByte(part, '[')
-	if open < 0 || bytes.Count(part[:open], []byte(" ")) != 2 {
+	if open < 1 || part[open-1] != ' ' || bytes.Count(part[:open], []byte(" ")) != 2 {
 		return judgement{}, nil // no code, or a bracket in the text
 	}
 	word, _ := wire.Tag(part[open+1 : min(len(part), open+16)])

@@ -116,7 +116,7 @@ func (v *translator) rewrite(line []byte, at int, mailbox string) (out []byte, o
 
 // status rewrites a whole STATUS response.
 func (v *translator) status(resp []byte) []byte {
-	d := wire.NewDecoder(wire.NewReader(bytes.NewReader(resp), 0), wire.Limits{Line: maxGather, Literal: maxGather, Total: 2 * maxGather})
+	d := wire.NewDecoder(wire.NewReader(bytes.NewReader(resp), len(resp)+1), wire.Limits{Line: maxGather, Literal: maxGather, Total: 2 * maxGather})
 	if d.Next() != nil {
 		return resp
 	}

@@ -2,6 +2,8 @@ package proxy
 
 import (
 	"bytes"
+	"errors"
+	"io"
 
 	"imapferry/internal/wire"
 )
@@ -28,53 +30,56 @@ func newArguments(name string) *arguments {
 	return nil
 }
 
+// maxNames bounds what is kept of a command to find its names: servers take no longer lines.
+const maxNames = 64 << 10
+
 // wants reports whether a literal of size bytes can be one of the names.
 func (a *arguments) wants(size int64) bool {
-	return a != nil && size <= maxGather-int64(len(a.text))
+	return a != nil && size <= maxNames-int64(len(a.text))
 }
 
-// parse returns the names, or nil if they are not all there.
-func (a *arguments) parse() []string {
-	limits := wire.Limits{Line: maxGather, Literal: maxGather, Total: maxGather}
-	d := wire.NewDecoder(wire.NewReader(bytes.NewReader(a.text), 0), limits)
+// parse returns the names. more says that they are not all there yet.
+func (a *arguments) parse() (names []string, more bool) {
+	limits := wire.Limits{Line: maxNames, Literal: maxNames, Total: 2 * maxNames}
+	d := wire.NewDecoder(wire.NewReader(bytes.NewReader(a.text), len(a.text)+1), limits)
 	if d.Next() != nil {
-		return nil
+		return nil, false
 	}
 	d.AString() // the tag
 	for range a.before {
 		d.SP()
 		d.Atom()
 	}
-	var names []string
 	for range a.names {
 		d.SP()
 		names = append(names, d.AString())
 	}
 	if d.Err() != nil {
-		return nil
+		return nil, errors.Is(d.Err(), io.ErrUnexpectedEOF)
 	}
-	return names
+	return names, false
 }
 
-// note takes more of the command c: a part of a line, or a literal. lineEnd says that a line may be complete.
-func (r *relay) note(c *inFlight, text []byte, last bool) {
+// note keeps a part of a command's line and, at its end, looks for the names. It runs before that end is sent on, so that
+// no response can come before the names are known.
+func (r *relay) note(c *inFlight, part []byte, eol bool) {
 	a := c.args
 	if a == nil {
 		return
 	}
-	if len(a.text)+len(text) > maxGather {
-		c.args = nil // no name is that long
+	if len(a.text)+len(part) > maxNames {
+		c.args = nil
 		return
 	}
-	if a.text = append(a.text, text...); text[len(text)-1] != '\n' && !last {
+	a.text = append(a.text, part...)
+	if !eol {
 		return
 	}
-	if names := a.parse(); names != nil {
-		r.mu.Lock()
-		c.names = names
-		r.mu.Unlock()
-		c.args = nil
-	} else if last {
+	names, more := a.parse()
+	if !more {
 		c.args = nil
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c.names = names
 }
