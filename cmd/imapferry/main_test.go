@@ -93,25 +93,3 @@ func TestNotify(t *testing.T) {
 		t.Errorf("without a service manager: %v", err)
 	}
 }
-
-// A socket that a dead process has left is replaced; anything else stays as it is (I9).
-func TestAdminSocket(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "admin.sock")
-	first, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := listenAdmin("unix:" + path); err == nil || !strings.Contains(err.Error(), "in use by another process") {
-		t.Errorf("listen beside a living process: %v; want an error", err)
-	}
-	first.SetUnlinkOnClose(false)
-	first.Close()
-	ln, err := listenAdmin("unix:" + path)
-	if err != nil {
-		t.Fatalf("listen where a process has died: %v", err)
-	}
-	ln.Close()
-	if _, err := listenAdmin("unix:" + t.TempDir()); err == nil || !strings.Contains(err.Error(), "is no socket") {
-		t.Errorf("listen on a folder: %v; want an error", err)
-	}
-}

@@ -16,6 +16,7 @@ import (
 	"imapferry/migrate"
 	"imapferry/proxy"
 	"imapferry/state"
+	"imapferry/state/admin"
 	"imapferry/tls"
 )
 
@@ -93,9 +94,9 @@ func (n *node) open(ctx context.Context, cfg *config, source, target *backend.Ba
 		return err
 	}
 	if cfg.Listen.Admin != "" {
-		ln, err := listenAdmin(cfg.Listen.Admin)
+		ln, err := admin.Listen(cfg.Listen.Admin)
 		if err != nil {
-			return fmt.Errorf("listen: admin: %w", err)
+			return err
 		}
 		n.admin = serveAdmin(ln, n.adminHandler(engine))
 	}

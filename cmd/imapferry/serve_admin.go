@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
-	"strings"
 	"time"
+
+	"imapferry/migrate"
+	"imapferry/proxy"
+	"imapferry/state"
+	"imapferry/state/admin"
 )
 
 // adminServer answers operators.
@@ -18,42 +21,21 @@ type adminServer struct {
 	ended    chan error
 }
 
-// listenAdmin listens on host:port or unix:/path. Who may open the socket commands imapferry, so it is the owner's and the group's alone.
-func listenAdmin(addr string) (net.Listener, error) {
-	path, unix := strings.CutPrefix(addr, "unix:")
-	if !unix {
-		return net.Listen("tcp", addr)
-	}
-	if err := removeStale(path); err != nil {
-		return nil, err
-	}
-	ln, err := net.Listen("unix", path)
-	if err != nil {
-		return nil, err
-	}
-	if err := os.Chmod(path, 0o660); err != nil {
-		return nil, errors.Join(err, ln.Close())
-	}
-	return ln, nil
+// adminHandler shows operators what the store knows, and has the engine look at once where they have changed something.
+func (n *node) adminHandler(engine *migrate.Engine) http.Handler {
+	return admin.NewServer(admin.Options{
+		Store: n.store, Version: buildVersion(), Log: n.log,
+		Canonical: n.canonical, Notify: engine.Wake,
+	})
 }
 
-// removeStale removes the socket of a process that is gone, and nothing else.
-func removeStale(path string) error {
-	fi, err := os.Lstat(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
+// canonical tells the operator's wrong name from aliases that cannot be asked.
+func (n *node) canonical(ctx context.Context, name string) (string, error) {
+	user, err := n.names.Canonical(ctx, name)
+	if errors.Is(err, proxy.ErrName) {
+		return "", fmt.Errorf("%w: %w", state.ErrInvalid, err)
 	}
-	if err != nil {
-		return err
-	}
-	if fi.Mode()&os.ModeSocket == 0 {
-		return fmt.Errorf("%s is there and is no socket", path)
-	}
-	if conn, err := net.DialTimeout("unix", path, time.Second); err == nil {
-		conn.Close()
-		return fmt.Errorf("%s is in use by another process", path)
-	}
-	return os.Remove(path)
+	return user, err
 }
 
 // serveAdmin begins to answer on ln.

@@ -264,6 +264,10 @@ func TestServeMoves(t *testing.T) {
 		t.Errorf("after the move the client sees\n%s; before it\n%s", after, before)
 	}
 	p.await(`msg="logged in".* user=bob backend=target`)
+	code, out, stderr := ferry(t, "status", "Bob", "--admin", "unix:"+dir+"/admin.sock")
+	if code != done || !strings.Contains(out, "phase     migrated\n") || !strings.Contains(out, "fidelity  exact\n") || !strings.Contains(out, "messages  2 of 2 (100%)") {
+		t.Errorf("status of a migrated user: exit %d, %s\n%s", code, stderr, out)
+	}
 }
 
 // A process that cannot have its addresses fails without a trace (I9).
@@ -280,7 +284,7 @@ func TestServeAddressInUse(t *testing.T) {
 		}
 		_, dir, _ := configure(t, fmt.Sprintf("[listen]\nimap = [\"127.0.0.1:0\"]\n%s = %s\n[state]\nurl = \"bolt:DIR/new/state.db\"\n%s", key, addr, least))
 		code, _, stderr := ferry(t, "serve", "--config", filepath.Join(dir, "ferry.toml"))
-		if code != failed || !strings.Contains(stderr, "imapferry serve: listen: ") || !strings.Contains(stderr, "address already in use") {
+		if code != failed || !strings.Contains(stderr, "imapferry serve: listen") || !strings.Contains(stderr, "address already in use") {
 			t.Errorf("%s taken: exit %d with\n%s\nwant %d and the reason", key, code, stderr, failed)
 		}
 	}

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"imapferry/state"
+	"imapferry/state/admin"
+)
+
+const statusUsage = `usage: imapferry status [USER] [--admin ADDR] [--json]
+
+Shows how far one user is and what the user waits for. Without USER it shows how many users are in each phase, and
+which nodes run.
+
+` + flagsUsage
+
+func status(ctx context.Context, c *call) error {
+	o := operate(c)
+	names, err := c.parse()
+	if err != nil {
+		return err
+	}
+	if len(names) > 1 {
+		return misused{fmt.Errorf("name one user at a time; `imapferry users` lists many")}
+	}
+	client, err := o.client()
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	if len(names) == 0 {
+		return o.showAll(ctx, client)
+	}
+	return o.showUser(ctx, client, names[0])
+}
+
+func (o operator) showUser(ctx context.Context, client *admin.Client, name string) error {
+	u, err := client.User(ctx, name)
+	if err != nil {
+		return err
+	}
+	if *o.asJSON {
+		return o.printJSON(u)
+	}
+	return o.printUser(u, time.Now())
+}
+
+// printUser leaves out what there is nothing to say of: the fewer lines, the sooner the one that matters is found.
+func (o operator) printUser(u admin.User, now time.Time) error {
+	tw := tabwriter.NewWriter(o.stdout, 0, 0, 2, ' ', 0)
+	line := func(worth bool, name, format string, args ...any) {
+		if worth {
+			fmt.Fprintf(tw, "%s\t"+format+"\n", append([]any{name}, args...)...)
+		}
+	}
+	line(true, "user", "%s", u.User)
+	line(true, "phase", "%s", u.Phase)
+	line(u.Reason != "", "reason", "%s", u.Reason)
+	line(u.Fidelity != "", "fidelity", "%s", u.Fidelity)
+	line(u.Messages > 0, "messages", "%d of %d (%s), %s, in %d folders", u.MessagesDone, u.Messages, share(u.Progress), size(u.BytesDone), u.Folders)
+	line(u.Exceptions > 0, "exceptions", "%d", u.Exceptions)
+	line(u.Attempts > 0, "failed tries", "%d; next %s", u.Attempts, when(u.NextTry, now))
+	line(u.Owner != "", "worker", "%s, until %s", u.Owner, when(u.LeaseUntil, now))
+	line(u.Phase == state.Cutover, "deadline", "%s", when(u.Deadline, now))
+	line(u.StartedAt != nil, "started", "%s", whenever(u.StartedAt, now))
+	line(u.MigratedAt != nil, "migrated", "%s; sessions waited %d ms, %d moved, %d ended", whenever(u.MigratedAt, now), u.HoldMS, u.Moved, u.Disconnected)
+	line(true, "sessions", "%d on this node", u.Sessions)
+	return tw.Flush()
+}
+
+func (o operator) showAll(ctx context.Context, client *admin.Client) error {
+	s, err := client.Status(ctx)
+	if err != nil {
+		return err
+	}
+	if *o.asJSON {
+		return o.printJSON(s)
+	}
+	return o.printStatus(s)
+}
+
+func (o operator) printStatus(s admin.Status) error {
+	tw := tabwriter.NewWriter(o.stdout, 0, 0, 2, ' ', 0)
+	store := "ok"
+	if !s.Store.OK {
+		store = "FAILS: " + s.Store.Error
+	}
+	fmt.Fprintf(tw, "version\t%s\nstore\t%s\n", s.Version, store)
+	for _, n := range s.Nodes {
+		fmt.Fprintf(tw, "node\t%s (%s)\n", n.Name, n.Incarnation)
+	}
+	var all int64
+	for _, p := range state.Phases {
+		fmt.Fprintf(tw, "%s\t%d\n", p, s.Users[p])
+		all += s.Users[p]
+	}
+	fmt.Fprintf(tw, "all users\t%d\n", all)
+	return tw.Flush()
+}
