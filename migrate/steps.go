@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"imapferry/state"
@@ -47,7 +48,7 @@ func (w *worker) copy(ctx context.Context) (state.Phase, string, error) {
 const (
 	fewChanges = 100
 	maxTail    = 50
-	tailPause  = 500 * time.Millisecond
+	maxSlow    = 3 // rounds in a row that found nothing and were still too slow
 )
 
 // tail repeats rounds until the difference is small, proves the bodies, and cuts over.
@@ -55,7 +56,10 @@ func (w *worker) tail(ctx context.Context) (state.Phase, string, error) {
 	if err := w.begin(ctx); err != nil {
 		return 0, "", err
 	}
-	for range maxTail {
+	for i, slow := 0, 0; ; i++ {
+		if i == maxTail {
+			return 0, "", errors.New("the source changes faster than it can be followed")
+		}
 		began := time.Now()
 		changed, err := w.round(ctx)
 		if err != nil {
@@ -64,7 +68,10 @@ func (w *worker) tail(ctx context.Context) (state.Phase, string, error) {
 		if changed <= fewChanges && time.Since(began) < w.e.cfg.HoldBudget/2 {
 			break
 		}
-		if changed == 0 { // nothing changes, and to find that out takes too long
+		if slow++; changed > 0 {
+			slow = 0
+		}
+		if slow == maxSlow {
 			return 0, "", holdf("a look at all folders takes %s, over half of hold_budget (%s): raise migrate.hold_budget", time.Since(began).Round(time.Millisecond), w.e.cfg.HoldBudget)
 		}
 	}
