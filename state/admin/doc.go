@@ -1,0 +1,21 @@
+// Package admin is what operators see and do, as an HTTP API of JSON, and the client that the command line uses for it.
+//
+//	GET  /v1/status                version, store, users by phase, nodes
+//	GET  /v1/users                 a page of users; ?phase= &after= &limit=
+//	GET  /v1/users/NAME            one user
+//	POST /v1/users/NAME/migrate    make the user known, so that a worker begins
+//	POST /v1/users/NAME/retry      out of held, or the next try now
+//	GET  /healthz                  the process answers
+//	GET  /readyz                   the store answers, too
+//
+// The package works on a state.Store alone, so any node answers for all users; only the live sessions of a user are this node's. Names are made canonical first,
+// as at a login. Every answer is one JSON object, and an error is {"error": "…"} with the status that says whose fault it is: 400, 404, 405 and 409
+// the caller's, 503 the store's.
+//
+// # Who may ask
+//
+// Whoever reaches the listener commands imapferry: there is no password. So it belongs on 127.0.0.1 or on a socket that its owner alone may open. Browsers
+// on the same machine reach 127.0.0.1 too, on behalf of any page; requests from pages of another origin are refused.
+//
+// Nothing secret is in a record, so nothing secret can be answered (I8).
+package admin

@@ -1,0 +1,71 @@
+package admin
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"imapferry/state"
+)
+
+// patience bounds a request, reading and answering included.
+const patience = 10 * time.Second
+
+// Options is what a Server works with. Only Store is required.
+type Options struct {
+	Store     state.Store
+	Version   string
+	Canonical func(ctx context.Context, name string) (string, error) // the name as records know it; an ErrInvalid is the caller's fault. nil: as it is
+	Sessions  func(user string) int                                  // live sessions of user on this node; nil: none
+	Notify    func(user string)                                      // called after migrate and retry, so that a worker looks at once; must not block
+	Log       *slog.Logger                                           // nil is slog.Default
+}
+
+// Server answers the API. It is an http.Handler; whoever serves it bounds the header.
+type Server struct {
+	Options
+	handler http.Handler
+}
+
+// NewServer returns a server over opts.Store.
+func NewServer(opts Options) *Server {
+	if opts.Canonical == nil {
+		opts.Canonical = func(_ context.Context, name string) (string, error) { return name, nil }
+	}
+	if opts.Sessions == nil {
+		opts.Sessions = func(string) int { return 0 }
+	}
+	if opts.Notify == nil {
+		opts.Notify = func(string) {}
+	}
+	if opts.Log == nil {
+		opts.Log = slog.Default()
+	}
+	s := &Server{Options: opts}
+	mux := http.NewServeMux()
+	mux.Handle("/v1/status", s.only(http.MethodGet, s.status))
+	mux.Handle("/v1/users", s.only(http.MethodGet, s.users))
+	mux.Handle("/v1/users/{name}", s.only(http.MethodGet, s.user))
+	mux.Handle("/v1/users/{name}/migrate", s.only(http.MethodPost, s.migrate))
+	mux.Handle("/v1/users/{name}/retry", s.only(http.MethodPost, s.retry))
+	mux.Handle("/healthz", s.only(http.MethodGet, s.healthy))
+	mux.Handle("/readyz", s.only(http.MethodGet, s.ready))
+	mux.Handle("/", s.answering(noSuchPath))
+
+	origin := http.NewCrossOriginProtection()
+	origin.SetDenyHandler(s.answering(crossOrigin))
+	s.handler = origin.Handler(mux)
+	return s
+}
+
+// ServeHTTP implements http.Handler.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), patience)
+	defer cancel()
+	deadline := time.Now().Add(patience)
+	c := http.NewResponseController(w)
+	_ = c.SetReadDeadline(deadline) // not every writer has deadlines; a real connection has
+	_ = c.SetWriteDeadline(deadline.Add(patience))
+	s.handler.ServeHTTP(w, r.WithContext(ctx))
+}

@@ -1,0 +1,135 @@
+package admin
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+
+	"imapferry/state"
+)
+
+// Sizes of a page of users.
+const (
+	pageDefault = 100
+	pageMost    = 1000
+)
+
+// shown adds to a record what this node knows.
+func (s *Server) shown(rec state.Record) User {
+	u := User{Record: rec, Sessions: s.Sessions(rec.User)}
+	if !rec.Started.IsZero() {
+		u.StartedAt = &rec.Started
+	}
+	if !rec.Migrated.IsZero() {
+		u.MigratedAt = &rec.Migrated
+	}
+	return u
+}
+
+// named returns the canonical name of the user in the path.
+func (s *Server) named(r *http.Request) (string, error) {
+	given := r.PathValue("name")
+	if err := state.CheckName("user", given); err != nil {
+		return "", err
+	}
+	user, err := s.Canonical(r.Context(), given)
+	if err != nil {
+		return "", fmt.Errorf("find the canonical name of %s: %w", given, err)
+	}
+	return user, nil
+}
+
+func (s *Server) user(r *http.Request) (any, error) {
+	name, err := s.named(r)
+	if err != nil {
+		return nil, err
+	}
+	rec, err := s.Store.Get(r.Context(), name)
+	if err != nil {
+		return nil, err
+	}
+	return s.shown(rec), nil
+}
+
+func (s *Server) users(r *http.Request) (any, error) {
+	query := r.URL.Query()
+	var phase state.Phase
+	if p := query.Get("phase"); p != "" {
+		var err error
+		if phase, err = state.ParsePhase(p); err != nil {
+			return nil, badRequest("%v; the phases are %v", err, state.Phases)
+		}
+	}
+	limit := pageDefault
+	if l := query.Get("limit"); l != "" {
+		var err error
+		if limit, err = strconv.Atoi(l); err != nil || limit < 1 || limit > pageMost {
+			return nil, badRequest("limit %q: must be a number from 1 to %d", l, pageMost)
+		}
+	}
+	records, err := s.Store.List(r.Context(), phase, query.Get("after"), limit)
+	if err != nil {
+		return nil, err
+	}
+	page := Page{Users: make([]User, len(records))}
+	for i, rec := range records {
+		page.Users[i] = s.shown(rec)
+	}
+	if len(records) == limit {
+		page.Next = records[limit-1].User
+	}
+	return page, nil
+}
+
+func (s *Server) migrate(r *http.Request) (any, error) {
+	name, err := s.named(r)
+	if err != nil {
+		return nil, err
+	}
+	rec, err := s.Store.Offer(r.Context(), name)
+	if err != nil {
+		return nil, err
+	}
+	s.Notify(name)
+	return s.shown(rec), nil
+}
+
+func (s *Server) retry(r *http.Request) (any, error) {
+	name, err := s.named(r)
+	if err != nil {
+		return nil, err
+	}
+	rec, err := s.Store.Retry(r.Context(), name)
+	if err != nil {
+		return nil, err
+	}
+	s.Notify(name)
+	return s.shown(rec), nil
+}
+
+// status answers even when the store does not: that is when operators ask.
+func (s *Server) status(r *http.Request) (any, error) {
+	st := Status{Version: s.Version, Users: map[state.Phase]int64{}, Nodes: []state.Node{}}
+	counts, err := s.Store.Counts(r.Context())
+	if err != nil {
+		st.Store.Error = err.Error()
+		return st, nil
+	}
+	nodes, err := s.Store.Live(r.Context())
+	if err != nil {
+		st.Store.Error = err.Error()
+		return st, nil
+	}
+	st.Store.OK, st.Users = true, counts
+	st.Nodes = append(st.Nodes, nodes...)
+	return st, nil
+}
+
+func (s *Server) healthy(*http.Request) (any, error) { return Health{OK: true}, nil }
+
+func (s *Server) ready(r *http.Request) (any, error) {
+	if err := s.Store.Ping(r.Context()); err != nil {
+		return nil, fault{http.StatusServiceUnavailable, fmt.Sprintf("the store does not answer: %v", err)}
+	}
+	return Health{OK: true}, nil
+}
