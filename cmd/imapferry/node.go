@@ -4,12 +4,12 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"imapferry/internal/backend"
@@ -101,7 +101,7 @@ func (n *node) open(ctx context.Context, cfg *config, source, target *backend.Ba
 		n.admin = serveAdmin(ln, n.adminHandler(engine))
 	}
 	if err := n.server.Listen(ctx); err != nil {
-		return fmt.Errorf("listen: %w", err)
+		return err
 	}
 	n.engine = engine
 	n.engine.Start(context.WithoutCancel(ctx))
@@ -134,8 +134,24 @@ func (n *node) announce(cfg *config, source, target *backend.Backend) {
 		n.log.Info(b.Name(), "addr", b.Addr(), "login", b.Method())
 	}
 	n.log.Info("migrate", "on_login", cfg.Migrate.OnLogin, "only", cfg.Migrate.Only, "cutover", cfg.Migrate.Cutover, "workers", cfg.Migrate.Workers)
+	n.announceLimits()
 	imaps, imap := n.server.Addrs()
 	n.log.Info("listening", "imaps", imaps, "imap", imap, "admin", n.adminAddr())
+}
+
+// announceLimits warns where sessions would fail for want of files: each takes one to the client and one to the server. Go has
+// raised the soft limit to the hard one already.
+func (n *node) announceLimits() {
+	var files syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
+		n.log.Warn("limits", "err", err)
+		return
+	}
+	if files.Cur < 2*proxy.DefaultMaxSessions {
+		n.log.Warn("limits: fewer open files than sessions may need; raise LimitNOFILE or ulimit -n", "open_files", files.Cur, "sessions", proxy.DefaultMaxSessions)
+		return
+	}
+	n.log.Info("limits", "open_files", files.Cur, "sessions", proxy.DefaultMaxSessions)
 }
 
 func (n *node) adminAddr() string {

@@ -284,7 +284,7 @@ func TestServeAddressInUse(t *testing.T) {
 		}
 		_, dir, _ := configure(t, fmt.Sprintf("[listen]\nimap = [\"127.0.0.1:0\"]\n%s = %s\n[state]\nurl = \"bolt:DIR/new/state.db\"\n%s", key, addr, least))
 		code, _, stderr := ferry(t, "serve", "--config", filepath.Join(dir, "ferry.toml"))
-		if code != failed || !strings.Contains(stderr, "imapferry serve: listen") || !strings.Contains(stderr, "address already in use") {
+		if code != failed || !strings.Contains(stderr, "imapferry serve: listen ") || !strings.Contains(stderr, "address already in use") {
 			t.Errorf("%s taken: exit %d with\n%s\nwant %d and the reason", key, code, stderr, failed)
 		}
 	}

@@ -13,7 +13,7 @@ import (
 const statusUsage = `usage: imapferry status [USER] [--admin ADDR] [--json]
 
 Shows how far one user is and what the user waits for. Without USER it shows how many users are in each phase, and
-which nodes run.
+which nodes run, and fails if the store does not answer.
 
 ` + flagsUsage
 
@@ -77,9 +77,14 @@ func (o operator) showAll(ctx context.Context, client *admin.Client) error {
 		return err
 	}
 	if *o.asJSON {
-		return o.printJSON(s)
+		err = o.printJSON(s)
+	} else {
+		err = o.printStatus(s)
 	}
-	return o.printStatus(s)
+	if err == nil && !s.Store.OK {
+		err = errFailed // so that a health check sees it
+	}
+	return err
 }
 
 func (o operator) printStatus(s admin.Status) error {
