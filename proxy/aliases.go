@@ -56,7 +56,7 @@ func (a *aliasFile) reload() error {
 		return fmt.Errorf("%s: %w", a.path, err)
 	}
 	for alias, canonical := range table {
-		if table[canonical] != "" && canonical != alias { // would depend on how often one looks
+		if next, ok := table[canonical]; ok && next != canonical { // would depend on how often one looks
 			return fmt.Errorf("%s:%d: %q is itself an alias (line %d)", a.path, lines[alias], canonical, lines[canonical])
 		}
 	}

@@ -130,13 +130,14 @@ func (s *session) bye(text string) {
 	if tc, ok := s.conn.(*cryptotls.Conn); ok {
 		_ = tc.CloseWrite()
 	}
-	if p, ok := s.raw.(*proxyproto.Conn); ok {
-		s.raw = p.Raw()
+	raw := s.raw
+	if p, ok := raw.(*proxyproto.Conn); ok {
+		raw = p.Raw()
 	}
-	if tcp, ok := s.raw.(*net.TCPConn); ok {
+	if tcp, ok := raw.(*net.TCPConn); ok {
 		_ = tcp.CloseWrite()
 	}
-	_, _ = io.CopyN(io.Discard, s.raw, lingerBytes)
+	_, _ = io.CopyN(io.Discard, raw, lingerBytes)
 }
 
 // addrPort returns the address of a TCP connection.
