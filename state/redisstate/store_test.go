@@ -1,6 +1,7 @@
 package redisstate_test
 
 import (
+	"log/slog"
 	"testing"
 	"time"
 
@@ -27,7 +28,7 @@ func server(t *testing.T) *testbed.Redis {
 
 func open(t *testing.T, url string) *redisstate.Store {
 	t.Helper()
-	s, err := redisstate.Open(t.Context(), url, redisstate.Options{})
+	s, err := redisstate.Open(t.Context(), url, redisstate.Options{Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

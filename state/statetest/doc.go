@@ -4,7 +4,7 @@
 //		statetest.Run(t, func(t *testing.T) *statetest.Harness { … })
 //	}
 //
-// Each theme has a file. Most tests set a scene by hand and look at every answer; TestRandom (random.go) compares a store with a
+// Each theme has a file. Most tests set a scene by hand and look at every answer; the test Random (random.go) compares a store with a
 // model of the contract over long random histories.
 //
 // # Time
