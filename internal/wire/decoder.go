@@ -232,6 +232,10 @@ func (d *Decoder) quoted() []byte {
 }
 
 func (d *Decoder) keptLiteral() []byte {
+	if !d.atLiteral() {
+		d.fail("literal")
+		return nil
+	}
 	if size := d.lit.Size; size > d.limits.Literal || d.used+size > d.limits.Total {
 		d.err = fmt.Errorf("%w: %d bytes", ErrLiteralTooLong, size)
 		return nil
@@ -250,9 +254,12 @@ func (d *Decoder) keptLiteral() []byte {
 	return b
 }
 
+// atLiteral tells the marker of a literal from a brace in the line.
+func (d *Decoder) atLiteral() bool { return d.err == nil && d.lit != nil && d.pos == len(d.line) }
+
 // Literal takes a literal of any size, which the caller reads to its end before EndLiteral. It returns nil if none stands here.
 func (d *Decoder) Literal() *LiteralReader {
-	if d.err != nil || d.Peek() != '{' || d.lit == nil || d.pos < len(d.line) {
+	if !d.atLiteral() {
 		d.fail("literal")
 		return nil
 	}
@@ -291,21 +298,45 @@ func (d *Decoder) List(item func()) {
 	}
 }
 
-// Skip takes one value of any kind: a list with all that is in it, a string or an atom. Literals are read and dropped.
+// Skip takes one value of any kind: a list with all that is in it, a string or an atom. Literals are read and dropped. It counts parentheses
+// instead of recursing, because the peer decides how deep they go.
 func (d *Decoder) Skip() {
-	switch d.Peek() {
-	case '(':
-		d.List(d.Skip)
+	for depth := 0; d.err == nil; {
+		switch c := d.Peek(); {
+		case c == '(':
+			d.Accept('(')
+			depth++
+		case c == ')' && depth > 0:
+			d.Accept(')')
+			depth--
+		case c == ' ' && depth > 0:
+			d.Accept(' ')
+		case c == 0 && depth > 0:
+			d.fail("')'")
+		default:
+			d.skipOne(c)
+		}
+		if depth == 0 {
+			return
+		}
+	}
+}
+
+// skipOne skips a string or an atom that begins with c.
+func (d *Decoder) skipOne(c byte) {
+	switch c {
 	case '"':
 		d.quoted()
 	case '{':
-		if lr := d.Literal(); lr != nil {
-			if _, err := io.Copy(io.Discard, lr); err != nil {
-				d.err = err
-				return
-			}
-			d.EndLiteral()
+		lr := d.Literal()
+		if lr == nil {
+			return
 		}
+		if _, err := io.Copy(io.Discard, lr); err != nil {
+			d.err = err
+			return
+		}
+		d.EndLiteral()
 	default:
 		d.Atom()
 	}
@@ -329,11 +360,11 @@ func (d *Decoder) End() error {
 	return d.err
 }
 
-// Drain reads what is left of the command or response and drops it, so that the next one can be read after a syntax error. It returns
-// an error only if the frame is lost.
+// Drain reads what is left of the command or response and drops it, so that the next one can be read after a syntax error. A
+// server, which has set OnLiteral, waits for no literal for which it would have to ask. It returns an error only if the frame is lost.
 func (d *Decoder) Drain() error {
 	for {
-		if d.lit == nil {
+		if d.lit == nil || d.OnLiteral != nil && !d.lit.NonSync {
 			return nil
 		}
 		lr := d.r.Literal(d.lit.Size)
