@@ -80,6 +80,12 @@ func testDueLimit(r *rig) {
 			r.Errorf("Due(%d) = %q, want %q", limit, got, want)
 		}
 	}
+	l, _, err := r.Store.Acquire(r.ctx, users[5], "v", Short)
+	r.must(err)
+	r.outlast()
+	if got, err := r.Store.Due(r.ctx, 1); err != nil || !slices.Equal(got, users[6:7]) {
+		r.Errorf("the lease of %s ended just now: Due(1) = %q, %v, want %q", l.User, got, err, users[6])
+	}
 	if got, err := r.Store.Due(r.ctx, -1); err != nil || len(got) > 0 {
 		r.Errorf("Due(-1) = %q, %v", got, err)
 	}
