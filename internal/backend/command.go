@@ -128,7 +128,7 @@ func (c *Conn) readResponse() ([]byte, error) {
 	var all []byte
 	for ok {
 		all = append(all, line...)
-		if int64(len(all))+lit.Size > maxResponse {
+		if lit.Size > int64(maxResponse-len(all)) { // in this form it cannot overflow
 			return nil, fmt.Errorf("%w: %d bytes", wire.ErrLiteralTooLong, lit.Size)
 		}
 		body := make([]byte, lit.Size)

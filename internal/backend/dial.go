@@ -20,6 +20,7 @@ import (
 // Bounds of the dialogue before the login is through.
 const (
 	connectTimeout = 10 * time.Second // TCP and TLS: a server that is up answers in a few round trips
+	openTimeout    = 30 * time.Second // all of Dial: a server may accept and then say nothing
 	maxResponse    = 64 << 10         // bytes of one response with its literals
 	maxResponses   = 100              // untagged responses to one command
 )
@@ -73,6 +74,8 @@ func (b *Backend) Dial(ctx context.Context, client *Client) (*Conn, error) {
 }
 
 func (b *Backend) dial(ctx context.Context, client *Client) (*Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
 	dialer := net.Dialer{Timeout: connectTimeout, KeepAlive: time.Minute}
 	nc, err := dialer.DialContext(ctx, "tcp", b.addr)
 	if err != nil {

@@ -5,6 +5,8 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/emersion/go-sasl"
@@ -14,6 +16,9 @@ import (
 
 // loginTimeout bounds a login. Servers delay failed ones on purpose, by 15 s and more.
 const loginTimeout = time.Minute
+
+// ErrNUL says that a name or secret holds NUL, which neither LOGIN nor PLAIN can carry: PLAIN would take what follows for another field.
+var ErrNUL = errors.New("name or password holds NUL")
 
 // ErrNoSecret says that the login method needs the user's own secret and there is none.
 var ErrNoSecret = errors.New("no password of the user at hand")
@@ -67,11 +72,15 @@ func (c *Conn) login(ctx context.Context, authz, user string, secret Secret) (te
 	return text, err
 }
 
-// authenticate prefers AUTHENTICATE PLAIN, which takes any byte but NUL in names and passwords and is the only way to name another user.
+// authenticate prefers AUTHENTICATE PLAIN, which is the only way to name another user. Servers without it get LOGIN, with literals for what a quoted
+// string cannot hold.
 func (c *Conn) authenticate(caps Caps, authz, user string, secret Secret) (string, error) {
-	if authz == "" && !caps.Has("AUTH=PLAIN") && !caps.Has("LOGINDISABLED") &&
-		!wire.NeedsLiteral(user) && !wire.NeedsLiteral(string(secret)) {
-		return c.Command("LOGIN " + wire.Quoted(user) + " " + wire.Quoted(string(secret)))
+	if strings.Contains(authz+user+string(secret), "\x00") {
+		return "", ErrNUL
+	}
+	if authz == "" && !caps.Has("AUTH=PLAIN") && !caps.Has("LOGINDISABLED") {
+		line, answers := loginCommand(user, string(secret))
+		return c.command(line, answers)
 	}
 	_, ir, err := sasl.NewPlainClient(authz, user, string(secret)).Start()
 	if err != nil {
@@ -82,4 +91,21 @@ func (c *Conn) authenticate(caps Caps, authz, user string, secret Secret) (strin
 		return c.command("AUTHENTICATE PLAIN "+response, nil)
 	}
 	return c.command("AUTHENTICATE PLAIN", []string{response})
+}
+
+// loginCommand returns LOGIN up to its first synchronizing literal and what follows each continuation request.
+func loginCommand(user, secret string) (line string, answers []string) {
+	parts := []string{"LOGIN "}
+	add := func(s, after string) {
+		last := len(parts) - 1
+		if !wire.NeedsLiteral(s) {
+			parts[last] += wire.Quoted(s) + after
+			return
+		}
+		parts[last] += "{" + strconv.Itoa(len(s)) + "}"
+		parts = append(parts, s+after)
+	}
+	add(user, " ")
+	add(secret, "")
+	return parts[0], parts[1:]
 }
