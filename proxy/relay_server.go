@@ -71,7 +71,11 @@ func (r *relay) bye() error {
 func (r *relay) response(part []byte, eol bool) (err error) {
 	v, err := r.look(part, eol)
 	if err != nil {
-		return err
+		r.mu.Lock()
+		r.setReason(endedByBackend, err)
+		r.farewell = "[UNAVAILABLE] the mail server said something that cannot be passed on"
+		r.mu.Unlock()
+		return errors.Join(err, r.bye())
 	}
 	if v.status {
 		return r.mailboxStatus(part, eol)
@@ -210,10 +214,10 @@ func (r *relay) status(part []byte, eol bool, c *inFlight) (judgement, error) {
 	switch name := strings.ToUpper(string(word)); name {
 	case "CAPABILITY":
 		code, _ := wire.SplitCode(string(wire.TrimEOL(part[open:])))
-		if code == "" {
-			return judgement{}, errCapabilities
+		if code == "" && eol {
+			break // a bracket that never closes is no code to a client either
 		}
-		return r.capability(part, true, open+1, open+1+len(code))
+		return r.capability(part, code != "", open+1, open+1+len(code))
 	case "UIDVALIDITY", "APPENDUID", "COPYUID":
 		if r.views == nil {
 			break
