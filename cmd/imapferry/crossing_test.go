@@ -306,7 +306,7 @@ func TestWritesThroughTheSwitch(t *testing.T) {
 	x.serve()
 	var stored []string
 	reconnects, after := 0, 0
-	for n := 0; after < 20; {
+	for n := 0; after < 20 && reconnects < 5; {
 		c, err := testbed.Login(x.ctx, x.addr, "alice", "pass", x.ca())
 		if err != nil {
 			t.Fatal(err)
@@ -316,6 +316,7 @@ func TestWritesThroughTheSwitch(t *testing.T) {
 			n++
 			_, err := c.Append("INBOX", testbed.Mail{Body: "Subject: " + subject + "\r\n\r\ntext\r\n"})
 			if err != nil {
+				t.Logf("%v; phase %+v", err, x.status("alice"))
 				break // the session was ended: nothing was promised
 			}
 			stored = append(stored, subject)
