@@ -11,7 +11,7 @@
 //	ferry:changes            channel  users whose record has changed
 //
 // A user belongs to one of 64 shards by a hash of the name, and the shard's number is the hash tag of all keys that a transition touches. So
-// each transition is one Lua script (scripts.go, cutover.go), whole or not at all, in a Cluster too. Time is the server's, taken in the script. Claims have a tag of
+// each transition is one Lua script (scripts.go, script_cutover.go), whole or not at all, in a Cluster too. Time is the server's, taken in the script. Claims have a tag of
 // their own, because a claim binds tokens of any number and users of any shard at once.
 //
 // # Lost replies
