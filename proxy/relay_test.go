@@ -133,7 +133,7 @@ func resumeWhenQuiet(r *relay, quiet <-chan struct{}, frozen *frozenConn, resume
 func TestRelayEnd(t *testing.T) {
 	defer goleak.VerifyNone(t)
 	responses := []string{
-		"* 1 EXISTS\r\n", "* OK [ALERT] text {5}\r\n", "* 1 FETCH (BODY[] {12}\r\n* OK\r\n* BYE\r\n FLAGS ())\r\n",
+		"* 1 EXISTS\r\n", "* OK [ALERT] text {5}\r\n", "* 1 FETCH (BODY[] {13}\r\n* OK\r\n* BYE\r\n FLAGS ())\r\n",
 		"+ go\r\n", "x OK done\r\n", "* LIST () \"/\" {5}\r\nINBOX\r\n", "* CAPABILITY IMAP4rev1\r\n",
 	}
 	all, ends := "", map[string]bool{"": true}
@@ -161,7 +161,7 @@ func TestRelayEnd(t *testing.T) {
 // TestRelayBackendDies cuts the backend's stream at every byte: what came whole is delivered, and no BYE follows inside a literal.
 func TestRelayBackendDies(t *testing.T) {
 	defer goleak.VerifyNone(t)
-	const all = "* 1 EXISTS\r\n* 1 FETCH (BODY[] {12}\r\n* OK\r\n* BYE\r\n FLAGS ())\r\nx OK done\r\n"
+	const all = "* 1 EXISTS\r\n* 1 FETCH (BODY[] {13}\r\n* OK\r\n* BYE\r\n FLAGS ())\r\nx OK done\r\n"
 	for at := range len(all) + 1 {
 		bed := newRelayBed(t, relayConfig{}, nil)
 		cutWrite(bed.backend, []byte(all[:at]), nil)
