@@ -159,6 +159,7 @@ func (r *relay) mailboxStatus(part []byte, eol bool) (err error) {
 	for {
 		resp = append(resp, part...)
 		lit, _, announced := wire.ParseLiteral(part)
+		announced = announced && eol
 		if len(resp) > maxGather || announced && lit.Size > maxGather-int64(len(resp)) {
 			if err := r.down.write(resp); err != nil {
 				return err
