@@ -71,7 +71,7 @@ func (s *Server) welcome(ctx, stop context.Context, conn net.Conn, tls bool) {
 		return
 	}
 	defer s.limits.leave(client.Remote.Addr())
-	ses := &session{srv: s, id: client.Session, log: log, raw: conn, conn: conn, client: client, implicitTLS: tls}
+	ses := &session{srv: s, log: log, raw: conn, conn: conn, client: client, implicitTLS: tls}
 	if !tls {
 		ses.r = wire.NewReader(&clearReader{Conn: conn}, 0)
 	}

@@ -2,15 +2,10 @@ package proxy
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/big"
 	"net"
 	"net/netip"
 	"os"
@@ -36,6 +31,7 @@ type bed struct {
 	target backend.Config
 	names  NamesConfig
 	store  *fakeStore
+	real   Store // in place of store
 	offers *fakeOfferer
 	clear  bool // the client begins in clear text
 
@@ -167,6 +163,9 @@ func (b *bed) start() error {
 	}
 	b.cfg.TLS, b.clientTLS = testTLS(b.t)
 	b.cfg.Store, b.cfg.Offer = b.store, b.offers
+	if b.real != nil {
+		b.cfg.Store = b.real
+	}
 	if b.srv, err = New(b.cfg); err != nil {
 		return err
 	}
@@ -177,12 +176,12 @@ func (b *bed) start() error {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- b.srv.Run(ctx) }()
-	b.stop = func() {
+	b.stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
 			b.t.Errorf("Run: %v", err)
 		}
-	}
+	})
 	b.t.Cleanup(func() {
 		for _, p := range append([]*peer{b.client}, b.backends['P'], b.backends['Q']) {
 			if p != nil && p.conn != nil {
@@ -263,7 +262,6 @@ func (b *bed) await(line string) error {
 		return nil
 	case "shutdown":
 		go b.stop()
-		b.stop = func() {}
 		return nil
 	}
 	return fmt.Errorf("unknown check")
@@ -278,28 +276,6 @@ func until(cond func() bool) error {
 		<-time.After(2 * time.Millisecond)
 	}
 	return nil
-}
-
-// testTLS returns a server's and a client's configuration over one new certificate.
-func testTLS(t *testing.T) (server, client *tls.Config) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	roots := x509.NewCertPool()
-	roots.AddCert(leaf)
-	server = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}}}
-	return server, &tls.Config{RootCAs: roots, ServerName: "127.0.0.1"}
 }
 
 func loopback() []netip.Prefix { return []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")} }

@@ -70,6 +70,7 @@ func (n *Node) hold(ctx context.Context, h state.Hold, quiet []<-chan struct{}, 
 // await acknowledges once all sessions are quiet and reads the record until the attempt is over, or the limit is reached.
 func (n *Node) await(ctx context.Context, h state.Hold, quiet []<-chan struct{}, changed func() <-chan struct{}) verdict {
 	limit := time.Now().Add(holdLimit)
+	most := time.Now().Add(loginWait) // whatever the store's clock says
 	for told := false; ; {
 		wake := changed()
 		for len(quiet) > 0 && isClosed(quiet[0]) {
@@ -88,7 +89,7 @@ func (n *Node) await(ctx context.Context, h state.Hold, quiet []<-chan struct{},
 			return calledOff
 		default:
 			n.callOff(ctx, rec)
-			if until := rec.Deadline.Add(cutoverMargin); until.After(limit) {
+			if until := rec.Deadline.Add(cutoverMargin); until.After(limit) && until.Before(most) {
 				limit = until
 			}
 		}

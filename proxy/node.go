@@ -112,30 +112,24 @@ func (n *Node) run(ctx context.Context) {
 	}
 }
 
-// sleep ends with the next hint or poll. It takes all hints that wait, for all lead to one reading of the inbox.
+// sleep ends with the next hint or poll. It takes all hints that wait, for all lead to one reading of the inbox. Once hints are closed
+// the polls remain.
 func (n *Node) sleep(ctx context.Context, hints <-chan string, poll <-chan time.Time) <-chan string {
 	select {
 	case <-ctx.Done():
+		return hints
 	case <-poll:
+		return hints
 	case user, ok := <-hints:
-		for ; ok; user, ok = next(hints) {
+		for ok {
 			n.users.notify(user)
-			if user == "" {
+			select {
+			case user, ok = <-hints:
+			default:
 				return hints
 			}
 		}
-		return nil // closed: the polls remain
-	}
-	return hints
-}
-
-// next takes a hint without waiting; "" means that none is there.
-func next(hints <-chan string) (string, bool) {
-	select {
-	case user, ok := <-hints:
-		return user, ok
-	default:
-		return "", true
+		return nil
 	}
 }
 

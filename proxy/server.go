@@ -110,8 +110,8 @@ func check(cfg *Config) error {
 	return errors.Join(errs...)
 }
 
-// Node returns the server's node.
-func (s *Server) Node() *Node { return s.node }
+// Sessions returns how many sessions of user this node serves, those on their way in among them.
+func (s *Server) Sessions(user string) int { return s.node.users.count(user) }
 
 // Run joins the nodes and serves until ctx ends. Then it stops accepting, ends the sessions with BYE, each between two responses, waits for them within
 // Config.Drain, closes what is left and leaves. Listen comes first.

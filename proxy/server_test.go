@@ -13,8 +13,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"imapferry/internal/wire"
 )
 
 func testLog(t *testing.T) *slog.Logger {
@@ -189,44 +187,4 @@ func TestRecordHeaderErrorHasConn(t *testing.T) {
 	if !errors.As(err, &notTLS) || notTLS.Conn == nil {
 		t.Errorf("err = %v", err)
 	}
-}
-
-// FuzzCommand feeds the reader of commands before the login with anything, the transcripts first. A command that it returns has a tag that can be echoed, and
-// memory is bounded by the bound of a command (I9).
-func FuzzCommand(f *testing.F) {
-	for _, seed := range transcriptSeeds(f) {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, in []byte) {
-		asked := 0
-		c := commandReader{
-			r:       wire.NewReader(bytes.NewReader(in), 0),
-			proceed: func() error { asked++; return nil },
-			refuse: func(name string) error {
-				if name == "LOGIN" || name == "ID" {
-					return nil
-				}
-				return bad("no literal here")
-			},
-		}
-		for range len(in) + 1 {
-			cmd, err := c.next()
-			var r *reply
-			if err != nil && !errors.As(err, &r) {
-				return
-			}
-			if cmd.tag == "" || strings.ContainsAny(cmd.tag, "\r\n ") {
-				t.Fatalf("tag %q", cmd.tag)
-			}
-			if err == nil {
-				d := cmd.args
-				d.SP()
-				d.AString()
-				d.SP()
-				d.AString()
-				_ = d.End()
-			}
-		}
-		t.Fatalf("more commands than bytes; %d literals asked for", asked)
-	})
 }

@@ -28,7 +28,6 @@ const (
 // session is one client connection. It is owned by its goroutine.
 type session struct {
 	srv *Server
-	id  string
 	log *slog.Logger
 	raw net.Conn // deadlines are set here, below TLS
 	// conn and r are the client's side; writes go to conn, reads come from r.

@@ -198,27 +198,3 @@ func (p *peer) hear(how byte, what string) error {
 	}
 	return nil
 }
-
-// transcriptSeeds returns what the clients of all transcripts say.
-func transcriptSeeds(tb testing.TB) (seeds [][]byte) {
-	files, err := filepath.Glob("testdata/*.imap")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			tb.Fatal(err)
-		}
-		p := &peer{}
-		for line := range strings.SplitSeq(string(text), "\n") {
-			if len(line) > 2 && line[0] == 'C' && (line[1] == ':' || line[1] == '=') {
-				_ = p.say(line[1], strings.TrimPrefix(line[2:], " "))
-			}
-		}
-		if p.unsent.Len() < 4<<10 {
-			seeds = append(seeds, p.unsent.Bytes())
-		}
-	}
-	return seeds
-}

@@ -19,19 +19,6 @@ type user struct {
 	changed chan struct{} // closed when the record may have changed
 }
 
-// seat is the place of one session among its user's.
-type seat struct {
-	all *users
-	u   *user
-
-	// Guarded by users.mu.
-	relay    *relay // nil until the login is through
-	onSource bool
-	quiet    <-chan struct{} // of the hold under way
-	ended    bool            // told to go; it never goes on
-	spoilt   int             // cutovers that failed because this session did not come to rest
-}
-
 // maxSpoilt is how many cutovers one session may spoil before it is ended.
 const maxSpoilt = 3
 
@@ -64,30 +51,14 @@ func (us *users) enter(name string) *seat {
 	return st
 }
 
-// leave gives the seat back.
-func (st *seat) leave() {
-	st.all.mu.Lock()
-	defer st.all.mu.Unlock()
-	delete(st.u.seats, st)
-	st.all.forget(st.u)
-}
-
-// look tells where the user stands on this node. changed is closed when it is worth another look.
-func (st *seat) look() (turn int, held bool, changed <-chan struct{}) {
-	st.all.mu.Lock()
-	defer st.all.mu.Unlock()
-	return st.u.turn, st.u.holds > 0 || st.all.lost, st.u.changed
-}
-
-// attach makes r the seat's relay, unless the route that was read in turn may be out of date.
-func (st *seat) attach(r *relay, onSource bool, turn int) bool {
-	st.all.mu.Lock()
-	defer st.all.mu.Unlock()
-	if onSource && (st.all.lost || st.u.holds > 0 || st.u.turn != turn) {
-		return false
+// count returns how many seats are taken under name.
+func (us *users) count(name string) int {
+	us.mu.Lock()
+	defer us.mu.Unlock()
+	if u := us.byName[name]; u != nil {
+		return len(u.seats)
 	}
-	st.relay, st.onSource = r, onSource
-	return true
+	return 0
 }
 
 // notify wakes whoever waits for a change of the user name.
@@ -122,15 +93,6 @@ func (us *users) hold(name string) (quiet []<-chan struct{}, changed func() <-ch
 		defer us.mu.Unlock()
 		return u.changed
 	}
-}
-
-// hold is called with mu held and reports whether there was anything to hold.
-func (st *seat) hold() bool {
-	if st.relay == nil || !st.onSource {
-		return false
-	}
-	st.quiet = st.relay.hold()
-	return true
 }
 
 // release ends the hold of the user name and lets its sessions go on. Those that spoilt too many cutovers are ended; their number is returned.
@@ -247,13 +209,4 @@ func (us *users) restless() (ended int) {
 		}
 	}
 	return ended
-}
-
-func isClosed(c <-chan struct{}) bool {
-	select {
-	case <-c:
-		return true
-	default:
-		return c == nil
-	}
 }
