@@ -193,6 +193,12 @@ func (e *entry) serve(ctx, stop context.Context) (relayStats, error) {
 	return stats, &ending{reason: string(stats.Reason)}
 }
 
+// drop gives back what the login took, without a relay having run.
+func (e *entry) drop() {
+	e.relay.cut()
+	e.seat.leave()
+}
+
 func backendName(onSource bool) string {
 	if onSource {
 		return "source"

@@ -177,6 +177,22 @@ S!`)
 	}
 }
 
+// A client that is gone before it hears of its login leaves neither a connection to the source nor a seat behind.
+func TestClientGoneDuringLogin(t *testing.T) {
+	b := newBed(t)
+	steps(t, b, `S~ \* OK .*
+C: a LOGIN alice secret
+B: * OK [CAPABILITY IMAP4rev1] source ready
+P: f1 LOGIN "alice" "secret"`)
+	tcp := b.client.conn.(*tls.Conn).NetConn().(*net.TCPConn)
+	if err := tcp.SetLinger(0); err != nil { // a reset: the next write to it fails
+		t.Fatal(err)
+	}
+	tcp.Close()
+	steps(t, b, "B: f1 OK [CAPABILITY IMAP4rev1] welcome\nP!")
+	must(t, "no seat is left", func() bool { return b.srv.Sessions("alice") == 0 })
+}
+
 func TestRecordHeaderErrorHasConn(t *testing.T) {
 	// handshake relies on it to tell who spoke clear text to the TLS port.
 	client, server := net.Pipe()

@@ -46,7 +46,7 @@ type session struct {
 
 // live is the session's life. stop ends when the server is asked to stop, ctx when it does not wait any longer.
 func (s *session) live(ctx, stop context.Context) {
-	defer s.raw.Close()
+	defer func() { s.conn.Close() }() // whatever it is by then: TLS says goodbye first
 	started := time.Now()
 	s.draining = stop
 	s.log.Info("session started", "tls", s.implicitTLS)
@@ -72,6 +72,9 @@ func (s *session) serve(ctx, stop context.Context) (relayStats, error) {
 		return relayStats{}, err
 	}
 	if err := s.converse(stop); err != nil {
+		if s.entered != nil { // the client was gone before it heard that it is in
+			s.entered.drop()
+		}
 		return relayStats{}, err
 	}
 	wake()
