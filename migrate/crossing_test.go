@@ -27,6 +27,7 @@ type crossing struct {
 	plain    bool // no doveadm at the target
 
 	dstConfig string
+	wrap      func(*boltstate.Store) Store // what the engine sees of the store
 }
 
 func newCrossing(t *testing.T, srcFormat, dstFormat string, with ...func(*crossing)) *crossing {
@@ -60,9 +61,13 @@ func (x *crossing) start() {
 	if !x.plain {
 		target.DoveadmURL, target.DoveadmAPIKey = x.dst.DoveadmURL(), backend.Secret(x.dst.APIKey)
 	}
+	var store Store = x.store
+	if x.wrap != nil {
+		store = x.wrap(x.store)
+	}
 	x.engine, err = New(Config{
 		Settings: x.settings, Source: x.backend("source", x.src), Target: x.backend("target", x.dst), TargetSettings: target,
-		Store: x.store, Prove: "route", Owner: "test", Log: slog.New(slog.NewTextHandler(testWriter{x.t}, nil)),
+		Store: store, Prove: "route", Owner: "test", Log: slog.New(slog.NewTextHandler(testWriter{x.t}, nil)),
 	})
 	if err != nil {
 		x.t.Fatal(err)

@@ -226,9 +226,13 @@ func (e *Engine) move(ctx context.Context, user string) {
 func (e *Engine) try(ctx context.Context, user string, secrets []backend.Secret, fresh bool) outcome {
 	log := e.cfg.Log.With("user", user)
 	if fresh {
-		if _, err := e.cfg.Store.Offer(ctx, user); err != nil {
+		rec, err := e.cfg.Store.Offer(ctx, user)
+		if err != nil {
 			log.Warn("making the user known", "err", err)
 			return outcome{again: firstRetry}
+		}
+		if rec.Phase.OnTarget() { // most logins, in the end: they must cost no write
+			return outcome{settled: true, over: true}
 		}
 	}
 	lease, rec, err := e.cfg.Store.Acquire(ctx, user, e.cfg.Owner, leaseTTL)

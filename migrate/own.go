@@ -2,8 +2,10 @@ package migrate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
+	"imapferry/internal/backend"
 	"imapferry/internal/wire"
 	"imapferry/state"
 )
@@ -134,10 +136,16 @@ func (l *lane) reset(ctx context.Context, folder string) error {
 	return l.w.deleteFolder(ctx, folder)
 }
 
-// remove deletes a target folder that is empty or proven ours.
+// remove deletes a target folder that is empty or proven ours. Dovecot's Maildir cannot make a new INBOX by any means.
 func (l *lane) remove(ctx context.Context, folder string) error {
 	if folder == wire.Inbox {
-		return l.w.adapter.clearInbox(ctx, l.dst, l.w.targetUser)
+		err := l.w.adapter.clearInbox(ctx, l.dst, l.w.targetUser)
+		var refused *backend.Refused
+		var failed *doveadmError
+		if errors.As(err, &refused) && refused.Status != "BYE" || errors.As(err, &failed) {
+			return holdf("target INBOX has given out UIDs that are needed, and cannot be made new (%v); remove the user's mail at the target, then retry", err)
+		}
+		return err
 	}
 	if _, err := l.dst.do(nil, "DELETE", name(folder)); err != nil {
 		return fmt.Errorf("delete %s in target: %w", wire.Quoted(folder), err)
