@@ -25,7 +25,7 @@ type adminServer struct {
 func (n *node) adminHandler(engine *migrate.Engine) http.Handler {
 	return admin.NewServer(admin.Options{
 		Store: n.store, Version: buildVersion(), Log: n.log,
-		Canonical: n.canonical, Notify: engine.Wake,
+		Canonical: n.canonical, Sessions: n.server.Sessions, Notify: engine.Wake,
 	})
 }
 
