@@ -262,6 +262,30 @@ func (l *lane) copyNew(ctx context.Context, m *mailbox, next uint32) (wire.Set, 
 	return a.filled, l.w.putNote(ctx, m.name, note{Done: a.next, Dirty: true})
 }
 
+// giveUIDValidity gives the target's folder, which looks as before, the UIDVALIDITY of the source's, and returns what it looks like then. Dovecot's Maildir
+// counts no messages in STATUS until the folder has been opened again.
+func (l *lane) giveUIDValidity(ctx context.Context, m *mailbox, before status) (*status, error) {
+	if err := l.w.adapter.setUIDValidity(ctx, l.w.targetUser, m.name, m.status.uidValidity); err != nil {
+		return nil, err
+	}
+	if _, err := l.dst.openFolder(m.name, false); err != nil {
+		return nil, err
+	}
+	if err := l.dst.closeFolder(); err != nil {
+		return nil, err
+	}
+	there, err := l.dst.statusOf(m.name)
+	switch {
+	case err != nil:
+		return nil, err
+	case there == nil || there.uidValidity != m.status.uidValidity:
+		return nil, holdf("target does not take the UIDVALIDITY %d for %s", m.status.uidValidity, wire.Quoted(m.name))
+	case there.messages != before.messages || there.uidNext != before.uidNext:
+		return nil, shifted{m.name, fmt.Sprint(before.uidNext), fmt.Sprintf("%d with another UIDVALIDITY", there.uidNext)}
+	}
+	return there, nil
+}
+
 // skip makes to the target's UIDNEXT. Dovecot's Maildir loses its UIDs when UIDNEXT is raised after UIDVALIDITY was set, so a folder that far
 // is copied anew.
 func (l *lane) skip(ctx context.Context, folder string, from, to uint32) error {
@@ -317,14 +341,8 @@ func (l *lane) prove(ctx context.Context, m *mailbox) error {
 		return shifted{m.name, fmt.Sprint(n.Done), "another UIDNEXT"}
 	}
 	if l.w.adapter.fidelity() == state.Exact && there.uidValidity != m.status.uidValidity {
-		if err := l.w.adapter.setUIDValidity(ctx, l.w.targetUser, m.name, m.status.uidValidity); err != nil {
+		if there, err = l.giveUIDValidity(ctx, m, *there); err != nil {
 			return err
-		}
-		if there, err = l.dst.statusOf(m.name); err != nil {
-			return err
-		}
-		if there == nil || there.uidValidity != m.status.uidValidity {
-			return holdf("target does not take the UIDVALIDITY %d for %s", m.status.uidValidity, wire.Quoted(m.name))
 		}
 	}
 	return l.w.putFolder(ctx, state.Folder{
