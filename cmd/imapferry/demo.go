@@ -36,9 +36,9 @@ const (
 // Bounds of the demo.
 const (
 	maxDemoMessages = 200_000
-	crossingWithin  = 50 * time.Second       // for 3000 messages; more get more
-	demoPoll        = 100 * time.Millisecond // how often progress is looked at
-	visitsAfter     = 10                     // folders that the client works in after the switch
+	crossingWithin  = 50 * time.Second      // for 3000 messages; more get more
+	demoPoll        = 25 * time.Millisecond // how often progress is looked at
+	visitsAfter     = 10                    // folders that the client works in after the switch
 )
 
 func demo(ctx context.Context, c *call) error {

@@ -83,7 +83,7 @@ func (d *demonstration) report(rec state.Record, served *testbed.Account, wrong 
 messages    %d in %d folders, compared at both servers and through the proxy
 fidelity    %s: %s
 crossing    %.1f s from the first login to the switch
-hold        %d ms, during which the client waited
+hold        %d ms, in which nothing of the client's was sent on
 client      %d operations, %d writes acknowledged; the longest took %d ms
 reconnects  %d (sessions moved: %d, ended: %d)`,
 		served.Messages(), len(served.Folders), rec.Fidelity, fidelity, d.took.Seconds(), rec.HoldMS,
@@ -121,8 +121,11 @@ func (s *screen) progress(rec state.Record, c demoTally) {
 	if rec.Phase == 0 {
 		return // not logged in yet
 	}
-	line := fmt.Sprintf("%5.1f s  %-8s  %5d of %d messages  %d folders   client: %d operations, %s",
-		time.Since(s.began).Seconds(), rec.Phase, rec.MessagesDone, rec.Messages, rec.Folders, c.operations, c.doing)
+	count := "" // a worker tells only now and then how far it is
+	if rec.Messages > 0 {
+		count = fmt.Sprintf("%d of %d messages, %d folders", rec.MessagesDone, rec.Messages, rec.Folders)
+	}
+	line := fmt.Sprintf("%5.1f s  %-8s  %-36s  client: %d operations, %s", time.Since(s.began).Seconds(), rec.Phase, count, c.operations, c.doing)
 	if s.terminal {
 		fmt.Fprintf(s.w, "\r%s\x1b[K", line)
 		s.drawn = true
