@@ -32,6 +32,7 @@ var arrows = map[string][]string{
 	"internal/backend": {"internal/wire"},
 	"internal/wire":    {},
 	"internal/testbed": {},
+	"internal/memimap": {},
 }
 
 // testArrows says which tests may not import what, beside the rules above, from which tests are free.
