@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"imapferry/internal/wire"
 )
@@ -68,8 +69,10 @@ func (b *relayBed) run() { b.ended <- b.r.run(context.Background()) }
 // imapServer plays a server that answers each command in turn by what stands in it, so that two runs of a session can be compared.
 type imapServer struct {
 	conn     net.Conn
-	rng      *rand.Rand // how its writes are cut; nil: whole
-	plain    bool       // has no LITERAL+: answers BAD to {n+} and takes what follows for a command
+	rng      *rand.Rand   // how its writes are cut; nil: whole
+	slow     bool         // takes a second before it says anything; for a false clock only
+	saying   func(string) // if set, told before anything is said
+	plain    bool         // has no LITERAL+: answers BAD to {n+} and takes what follows for a command
 	mu       sync.Mutex
 	got      bytes.Buffer
 	commands []string
@@ -89,7 +92,15 @@ func (s *imapServer) Write(p []byte) (int, error) {
 	return s.got.Write(p)
 }
 
-func (s *imapServer) say(text string) { cutWrite(s.conn, []byte(text), s.rng) }
+func (s *imapServer) say(text string) {
+	if s.slow {
+		time.Sleep(time.Second)
+	}
+	if s.saying != nil {
+		s.saying("answer " + text)
+	}
+	cutWrite(s.conn, []byte(text), s.rng)
+}
 
 // cutWrite writes p in random pieces.
 func cutWrite(conn net.Conn, p []byte, rng *rand.Rand) {
@@ -130,6 +141,8 @@ func (s *imapServer) command(r *wire.Reader) bool {
 		case name == "REFUSE" && !lit.NonSync:
 			s.say(t + " NO [LIMIT] not this literal {7}\r\n")
 			return true
+		case name == "EARLY":
+			s.say(t + " NO decided before the literal\r\n")
 		case !lit.NonSync:
 			s.say("+ go ahead\r\n")
 		}
@@ -151,6 +164,8 @@ func (s *imapServer) answer(r *wire.Reader, tag, name string, seed uint64) bool 
 		if _, err := r.Line(1 << 20); err != nil {
 			return false
 		}
+	case "EARLY":
+		return true
 	case "NOIDLE":
 		s.say(tag + " NO not now\r\n")
 		return true

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -55,78 +57,103 @@ func differ(a, b string) int {
 	return i
 }
 
-// frozenConn notes writes that come while they must not.
-type frozenConn struct {
-	net.Conn
-	frozen atomic.Bool
-	broken atomic.Bool
+// tripwire notes what must not happen between quiet and resume.
+type tripwire struct {
+	quiet  atomic.Pointer[<-chan struct{}] // nil before the hold and after resume
+	broken atomic.Pointer[string]
 }
 
-func (c *frozenConn) Write(p []byte) (int, error) {
-	if c.frozen.Load() {
-		c.broken.Store(true)
+// check is called with what is about to happen.
+func (w *tripwire) check(what string) {
+	quiet := w.quiet.Load()
+	if quiet == nil {
+		return
 	}
+	select {
+	case <-*quiet:
+		w.broken.Store(&what)
+	default:
+	}
+}
+
+// wiredConn checks each write.
+type wiredConn struct {
+	net.Conn
+	wire *tripwire
+}
+
+func (c *wiredConn) Write(p []byte) (int, error) {
+	c.wire.check("write of " + string(p))
 	return c.Conn.Write(p)
 }
 
-func (c *frozenConn) CloseWrite() error { return c.Conn.(*net.TCPConn).CloseWrite() }
-
-// TestRelayHold defends I3: wherever in a session a hold comes, nothing reaches the backend between quiet and resume, and nothing is lost.
+// TestRelayHold defends I3: wherever in a session a hold comes, between quiet and resume nothing reaches the backend and the backend answers
+// nothing, so no command was in flight; and nothing is lost. The clock is false, so that a slow backend has commands in flight when the hold comes.
 func TestRelayHold(t *testing.T) {
-	defer goleak.VerifyNone(t)
-	sc := script{
-		{send: "a SELECT INBOX\r\nb APPEND x {12+}\r\nc STORE 1 x\r {3+}\r\nabc\r\n"},
-		{send: "d IDLE\r\nDONE\r\ne STORE 1 +FLAGS (x)\r\nf NOIDLE\r\nDONE\r\n"},
-		{send: "g COMPRESS DEFLATE\r\nh APPEND y {3}\r\nabc\r\n\r\nj FETCH 1 BODY[]\r\nbye LOGOUT\r\n"},
-	}
-	var all string
-	for _, st := range sc {
-		all += st.send
-	}
-	want, wantServer := heldRun(t, all, -1)
-	for at := range len(all) {
-		got, gotServer := heldRun(t, all, at)
-		if got != want || gotServer != wantServer {
-			t.Fatalf("hold at %d: client heard %q, want %q; backend got %q, want %q", at, got, want, gotServer, wantServer)
+	const all = "a SELECT INBOX\r\nb APPEND x {12+}\r\nc STORE 1 x\r {3+}\r\nabc\r\n" +
+		"d IDLE\r\nDONE\r\ne STORE 1 +FLAGS (x)\r\nf NOIDLE\r\nDONE\r\ng COMPRESS DEFLATE\r\nk EARLY x {5+}\r\nabcde\r\n" +
+		"h APPEND y {3}\r\nabc\r\n\r\nj FETCH 1 BODY[]\r\nbye LOGOUT\r\n"
+	for _, slow := range []bool{false, true} {
+		var want, wantServer string
+		synctest.Test(t, func(t *testing.T) { want, wantServer = heldRun(t, all, -1, slow, 0) })
+		check := func(at int, after time.Duration) {
+			synctest.Test(t, func(t *testing.T) {
+				got, gotServer := heldRun(t, all, at, slow, after)
+				if got != want || gotServer != wantServer {
+					t.Fatalf("hold at %d: client heard %q, want %q; backend got %q, want %q", at, got, want, gotServer, wantServer)
+				}
+			})
+		}
+		for at := range len(all) {
+			check(at, 0)
+		}
+		behindDone := strings.Index(all, "DONE\r\n") + len("DONE\r\n")
+		for n := range 30 { // the slow backend has answered n/2 times
+			after := time.Duration(n)*500*time.Millisecond + time.Millisecond
+			check(behindDone, after)
+			check(len(all), after)
 		}
 	}
 }
 
-func heldRun(t *testing.T, all string, at int) (heard, received string) {
-	var frozen *frozenConn
-	bed := newRelayBed(t, relayConfig{LiteralPlus: true}, func(c, b net.Conn) (net.Conn, net.Conn) {
-		frozen = &frozenConn{Conn: b}
-		return c, frozen
-	})
-	server := &imapServer{conn: bed.backend}
+// heldRun plays all, with a hold some time after its first at bytes, or with none if at is negative.
+func heldRun(t *testing.T, all string, at int, slow bool, after time.Duration) (heard, received string) {
+	client, nearClient := net.Pipe()
+	back, nearBack := net.Pipe()
+	trip := &tripwire{}
+	wired := &wiredConn{nearBack, trip}
+	bed := &relayBed{client: client, backend: back, ended: make(chan relayStats, 1)}
+	bed.r = newRelay(end{nearClient, wire.NewReader(nearClient, 0)}, end{wired, wire.NewReader(wired, 0)}, relayConfig{LiteralPlus: true})
+	server := &imapServer{conn: back, slow: slow, saying: trip.check}
+	go bed.run()
 	go server.run()
-	if at < 0 {
-		heard = script{{send: all}}.play(t, bed.client, nil)
-	} else {
-		cutWrite(bed.client, []byte(all[:at]), nil)
-		quiet := bed.r.hold()
-		resumed := make(chan struct{})
-		go resumeWhenQuiet(bed.r, quiet, frozen, resumed)
-		heard = script{{send: all[at:]}}.play(t, bed.client, nil)
-		<-resumed
+	said := make(chan string, 1)
+	go func() { said <- script{}.play(t, client, nil) }()
+	cutWrite(client, []byte(all[:max(at, 0)]), nil)
+	var quiet <-chan struct{}
+	if at >= 0 {
+		time.Sleep(after)
+		synctest.Wait() // all that can be sent on has been
+		quiet = bed.r.hold()
+		trip.quiet.Store(&quiet)
 	}
-	bed.client.Close()
+	go cutWrite(client, []byte(all[max(at, 0):]), nil)
+	if at >= 0 {
+		<-quiet
+		time.Sleep(time.Minute) // of the false clock: a slow backend answers what it has
+		if what := trip.broken.Load(); what != nil {
+			t.Errorf("hold at %d, slow %v: after quiet: %s", at, slow, *what)
+		}
+		if bed.r.hold() != quiet {
+			t.Errorf("hold at %d: another channel for the same hold", at)
+		}
+		trip.quiet.Store(nil)
+		bed.r.resume()
+	}
+	heard = <-said
+	client.Close()
 	<-bed.ended
-	if frozen.broken.Load() {
-		t.Errorf("hold at %d: a write reached the backend between quiet and resume", at)
-	}
 	return heard, server.received()
-}
-
-func resumeWhenQuiet(r *relay, quiet <-chan struct{}, frozen *frozenConn, resumed chan<- struct{}) {
-	<-quiet
-	frozen.frozen.Store(true)
-	if r.hold() != quiet {
-		panic("hold is not idempotent")
-	}
-	frozen.frozen.Store(false)
-	r.resume()
-	close(resumed)
 }
 
 // TestRelayEnd calls end at every byte of what a backend says: the client hears whole responses, then the BYE, then the end.
