@@ -32,6 +32,10 @@ func TestMain(m *testing.M) {
 		_, _ = io.Copy(io.Discard, os.Stdin) // ports are free again when their owner ends
 		return
 	}
+	if kind := os.Getenv(startAndWait); kind != "" {
+		fmt.Fprintln(os.Stderr, serveUntilKilled(kind))
+		os.Exit(1)
+	}
 	goleak.VerifyTestMain(m)
 }
 

@@ -33,6 +33,12 @@ type server struct {
 	logs []string
 	// ready reports nil once the server answers on its port.
 	ready func(context.Context) error
+	// lifeline starts argv by lifelineScript, for a server that the kernel would
+	// not end with its owner, since it drops root.
+	lifeline bool
+	// enclosed starts argv in namespaces of its own: it may mount, and all its
+	// processes end with it, whatever groups they have made.
+	enclosed bool
 
 	mu   sync.Mutex
 	cmd  *exec.Cmd     // guarded by mu; nil when not started
@@ -51,13 +57,17 @@ func (s *server) start() error {
 		return fmt.Errorf("start %s: %w", s.name, err)
 	}
 	defer out.Close()
-	cmd := exec.Command(s.argv[0], s.argv[1:]...)
-	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = s.dir, out, out, ownGroup()
+	cmd, life, err := s.command()
+	if err != nil {
+		return fmt.Errorf("start %s: %w", s.name, err)
+	}
+	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Start(); err != nil {
+		life.Close()
 		return fmt.Errorf("start %s: %w", s.name, err)
 	}
 	s.cmd, s.gone = cmd, make(chan struct{})
-	go reap(cmd, s.gone)
+	go reap(cmd, life, s.gone)
 	if err := s.await(); err != nil {
 		s.end(syscall.SIGKILL)
 		return fmt.Errorf("start %s: %w\n%s", s.name, err, s.LogTail())
@@ -65,8 +75,40 @@ func (s *server) start() error {
 	return nil
 }
 
-func reap(cmd *exec.Cmd, gone chan<- struct{}) {
+// lifelineScript runs its arguments in place of itself. A child of it waits for
+// the end of the pipe, which comes when the owner dies, and kills the group.
+const lifelineScript = `{ exec >/dev/null 2>&1; read line <&3; kill -KILL 0; } & exec 3<&- "$@"`
+
+// command makes the command, and with a lifeline the end of it that the owner
+// holds.
+func (s *server) command() (*exec.Cmd, io.Closer, error) {
+	argv := s.argv
+	if s.lifeline {
+		argv = append([]string{"/bin/sh", "-c", lifelineScript, "sh"}, argv...)
+	}
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Dir, cmd.SysProcAttr = s.dir, ownGroup()
+	if s.enclosed {
+		enclose(cmd.SysProcAttr)
+	}
+	if !s.lifeline {
+		return cmd, io.NopCloser(nil), nil
+	}
+	far, near, err := os.Pipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	cmd.ExtraFiles = []*os.File{far}
+	return cmd, pair{far, near}, nil
+}
+
+type pair [2]io.Closer
+
+func (p pair) Close() error { return errors.Join(p[0].Close(), p[1].Close()) }
+
+func reap(cmd *exec.Cmd, life io.Closer, gone chan<- struct{}) {
 	_ = cmd.Wait() // how it ended is in its log
+	_ = life.Close()
 	close(gone)
 }
 
@@ -156,15 +198,22 @@ func (s *server) Freeze() error { return s.signal(-1, syscall.SIGSTOP) }
 // Thaw lets a frozen server go on.
 func (s *server) Thaw() error { return s.signal(-1, syscall.SIGCONT) }
 
-// signal sends sig to the leader (group 1) or to its whole group (-1).
+// signal sends sig to the leader (group 1) or to its whole group (-1) and those
+// that its children have made.
 func (s *server) signal(group int, sig syscall.Signal) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.alive() {
 		return fmt.Errorf("signal %s: %w", s.name, errNotRunning)
 	}
-	if err := syscall.Kill(group*s.cmd.Process.Pid, sig); err != nil {
-		return fmt.Errorf("signal %s: %w", s.name, err)
+	pids := []int{s.cmd.Process.Pid}
+	if group < 0 {
+		pids = groups(pids[0])
+	}
+	for _, pid := range pids {
+		if err := syscall.Kill(group*pid, sig); err != nil {
+			return fmt.Errorf("signal %s: %w", s.name, err)
+		}
 	}
 	return nil
 }

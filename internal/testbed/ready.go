@@ -14,6 +14,15 @@ func greets(ctx context.Context, addr, want string) error {
 	return converse(ctx, addr, "", func(line string) bool { return strings.HasPrefix(line, want) })
 }
 
+// takes reports whether something listens at addr.
+func takes(ctx context.Context, addr string) error {
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
+}
+
 // answersPing takes any answer for readiness but the one of a Redis that still
 // reads its files; one that wants a password says so.
 func answersPing(ctx context.Context, addr string) error {

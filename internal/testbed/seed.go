@@ -3,6 +3,7 @@ package testbed
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -26,9 +27,9 @@ type SeedSpec struct {
 // Seed makes a small account that has some of everything: nested, oddly named,
 // empty and emptied folders, gaps in the UIDs, all system flags and keywords,
 // odd dates, duplicate Message-IDs, 8-bit, long-lined and large messages, and
-// subscriptions also of a folder that is gone. It returns the folder names that
-// the server would not take. What it makes depends on user and Seed alone.
-func Seed(ctx context.Context, addr, user, pass string, spec SeedSpec, opts ...DialOption) (refusedNames []string, err error) {
+// subscriptions also of a folder that is gone. It returns the folder names and
+// keywords that the server would not take. What it makes depends on user and Seed alone.
+func Seed(ctx context.Context, addr, user, pass string, spec SeedSpec, opts ...DialOption) (refusals []string, err error) {
 	if spec.Messages == 0 {
 		spec.Messages = 40
 	}
@@ -102,32 +103,50 @@ func (s *seeder) inbox() error {
 	mails := s.mails(s.Messages)
 	flags := []string{"", `\Seen`, `\Answered`, `\Flagged`, `\Draft`, `\Seen \Answered \Flagged \Draft`,
 		`$Forwarded`, `$MDNSent \Seen`, `Junk`, `$label1`, `Work-2024 \Flagged`}
-	if !s.Plain {
-		flags = append(flags, `[brk`, `cl}ose`, `NIL`)
-	}
+	mails = append([]Mail{gone, gone}, mails...)
 	for i, f := range flags {
-		m := s.w.mail(s.MedianSize)
-		m.Flags = f
-		mails = append(mails, m)
+		mails = append(mails, s.flagged(f))
 		if i%3 == 0 {
 			mails = append(mails, gone)
 		}
 	}
-	for range 7 + s.w.rng.IntN(5) {
-		mails = append(mails, gone)
+	if err := s.c.appendAll("INBOX", mails); err != nil {
+		return err
 	}
-	if err := s.c.appendAll("INBOX", append([]Mail{gone, gone}, mails...)); err != nil {
+	if !s.Plain {
+		if err := s.keywords("INBOX", `[brk`, `cl}ose`, `NIL`); err != nil {
+			return err
+		}
+	}
+	if err := s.c.appendAll("INBOX", slices.Repeat([]Mail{gone}, 7+s.w.rng.IntN(5))); err != nil {
 		return err
 	}
 	if err := s.c.purge("INBOX"); err != nil {
 		return err
 	}
-	left := s.w.mail(s.MedianSize)
-	left.Flags = `\Deleted \Seen`
-	if _, err := s.c.Append("INBOX", left); err != nil {
+	if _, err := s.c.Append("INBOX", s.flagged(`\Deleted \Seen`)); err != nil {
 		return err
 	}
 	return s.subscribe("INBOX")
+}
+
+func (s *seeder) flagged(flags string) Mail {
+	m := s.w.mail(s.MedianSize)
+	m.Flags = flags
+	return m
+}
+
+// keywords stores a message with each keyword, if the server takes it.
+func (s *seeder) keywords(folder string, keywords ...string) error {
+	for _, k := range keywords {
+		_, err := s.c.Append(folder, s.flagged(k))
+		if refused(err) {
+			s.refused = append(s.refused, "keyword "+k)
+		} else if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // gone is a message that only leaves its UID behind.
