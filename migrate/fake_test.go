@@ -61,7 +61,7 @@ func newFake(t *testing.T, name, caps string) *fake {
 		t.Fatal(err)
 	}
 	f := &fake{name: name, ln: ln, caps: caps, pass: map[string]bool{"pass": true}, folders: map[string]*fakeFolder{},
-		subs: map[string]bool{}, next: uint32(1000 + len(name)*1000), conns: map[net.Conn]bool{}}
+		subs: map[string]bool{}, next: uint32(name[0]) * 1000, conns: map[net.Conn]bool{}}
 	f.create("INBOX")
 	f.wg.Go(f.accept)
 	t.Cleanup(func() {

@@ -16,6 +16,7 @@ const maxLooks = 3
 // lane is one pair of connections that brings over one folder at a time.
 type lane struct {
 	w        *worker
+	ctx      context.Context // the lease's: connections outlive the round in which they are opened
 	src, dst *client
 }
 
@@ -32,7 +33,7 @@ func (w *worker) openLane(ctx context.Context) (*lane, error) {
 		}
 		return nil, err
 	}
-	return &lane{w, src, dst}, nil
+	return &lane{w, ctx, src, dst}, nil
 }
 
 func (l *lane) close() {
@@ -50,11 +51,27 @@ func (l *lane) sync(ctx context.Context, m *mailbox) (changed int64, err error) 
 			return changed, err
 		}
 		l.w.log.Warn("copying a folder anew: the target has run ahead", "folder", m.name, "err", err)
+		if l.w.rec.Phase == state.Cutover { // takes longer than sessions are held
+			return changed, err
+		}
+		if err := l.reopen(); err != nil {
+			return changed, err
+		}
 		if err := l.reset(ctx, m.name); err != nil {
 			return changed, err
 		}
 	}
 	return changed, err
+}
+
+// reopen takes new connections: the source may be in the middle of a body, which must not be read as replies.
+func (l *lane) reopen() error {
+	l.close()
+	fresh, err := l.w.openLane(l.ctx)
+	if err == nil {
+		l.src, l.dst = fresh.src, fresh.dst
+	}
+	return err
 }
 
 func (l *lane) syncOnce(ctx context.Context, m *mailbox) (int64, error) {
@@ -108,6 +125,9 @@ func (l *lane) create(ctx context.Context, m *mailbox) (note, error) {
 	}
 	if there != nil && there.messages > 0 {
 		return note{}, foreign(m.name, there)
+	}
+	if there != nil && there.uidNext > 1 && there.uidValidity == m.status.uidValidity { // I7: only the engine gives it this
+		return note{}, holdf("target folder %s has the source's UIDVALIDITY, but nothing is recorded of it; was this user moved before?", wire.Quoted(m.name))
 	}
 	if there != nil && there.uidNext > 1 {
 		if err := l.remove(ctx, m.name); err != nil {
@@ -188,8 +208,16 @@ func (l *lane) passOnce(ctx context.Context, m *mailbox, next uint32) (d differe
 	if err != nil {
 		return d, 0, err
 	}
-	if _, err := l.dst.openFolder(m.name, true); err != nil {
+	there, err := l.dst.openFolder(m.name, true)
+	if err != nil {
 		return d, 0, err
+	}
+	f, n, err := l.w.folder(m.name)
+	if err != nil {
+		return d, 0, err
+	}
+	if !n.names(f, there) {
+		return d, 0, another(m.name, there)
 	}
 	dst, err := l.dst.list(1, "FLAGS INTERNALDATE")
 	if err != nil {
@@ -341,6 +369,10 @@ func (l *lane) prove(ctx context.Context, m *mailbox) error {
 		return shifted{m.name, fmt.Sprint(n.Done), "another UIDNEXT"}
 	}
 	if l.w.adapter.fidelity() == state.Exact && there.uidValidity != m.status.uidValidity {
+		n.Dirty, n.Given = true, true
+		if err := l.w.putNote(ctx, m.name, n); err != nil {
+			return err
+		}
 		if there, err = l.giveUIDValidity(ctx, m, *there); err != nil {
 			return err
 		}

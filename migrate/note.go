@@ -25,6 +25,9 @@ type note struct {
 	Messages uint32 `json:"m,omitempty"`
 	ModSeq   uint64 `json:"s,omitempty"`
 
+	Given bool `json:"v,omitempty"` // the folder was about to be given the source's UIDVALIDITY
+	Drop  bool `json:"x,omitempty"` // the folder was about to be deleted
+
 	Bodies uint32 `json:"b,omitempty"` // the bodies of messages below this UID are proven, as far as configured
 }
 
@@ -64,6 +67,11 @@ func isPlaceholder(m *message) bool {
 
 func placeholderIntent(uid uint32) intent {
 	return intent{uid, placeholderTime.Unix(), int64(len(placeholder))}
+}
+
+// names reports whether a target folder with the given status is the very one that the engine made and recorded as f.
+func (n *note) names(f state.Folder, s status) bool {
+	return s.uidValidity == f.TargetUIDValidity || n.Given && s.uidValidity == f.UIDValidity
 }
 
 // explains reports whether m, whose UID is not below Done, is ours.

@@ -15,6 +15,12 @@ func foreign(folder string, s *status) error {
 	return holdf("target folder %s holds mail of unknown origin (%d messages); move it away at the target, then retry", wire.Quoted(folder), s.messages)
 }
 
+// another holds the user: a folder of the target has the name of one that was copied, and is not that one (I4).
+func another(folder string, s status) error {
+	return holdf("target folder %s is not the one that was copied (its UIDVALIDITY is %d now); move it away and delete all other folders at the target to start over, then retry",
+		wire.Quoted(folder), s.uidValidity)
+}
+
 // checkTarget demands, before the first write of a lease, that the target holds nothing but what the engine has recorded as its own (I4),
 // and looks just as the last pass left it (I7). It settles what a dead worker had under way.
 func (w *worker) checkTarget(ctx context.Context, l *lane, dst *account) error {
@@ -32,11 +38,7 @@ func (w *worker) checkTarget(ctx context.Context, l *lane, dst *account) error {
 		}
 	}
 	for n, f := range known {
-		m := dst.mailboxes[n]
-		if m == nil || !m.selectable {
-			return holdf("target folder %s, which was copied, is gone; delete all folders at the target to start over, then retry", wire.Quoted(n))
-		}
-		if err := w.checkFolder(ctx, l, f, m); err != nil {
+		if err := w.checkFolder(ctx, l, f, dst.mailboxes[n]); err != nil {
 			return err
 		}
 	}
@@ -67,13 +69,25 @@ func (w *worker) wiped(dst *account, known map[string]state.Folder) bool {
 	return true
 }
 
-// checkFolder compares one folder of the target with its note, and moves Done to where the target's UIDNEXT really is.
+// checkFolder compares one folder of the target, nil if there is none, with its note, and moves Done to where the target's UIDNEXT really is.
 func (w *worker) checkFolder(ctx context.Context, l *lane, f state.Folder, m *mailbox) error {
 	n, err := readNote(f)
 	if err != nil {
 		return err
 	}
+	if m == nil || !m.selectable {
+		if n.Drop { // by a worker that died before it could say so
+			return w.deleteFolder(ctx, f.Name)
+		}
+		return holdf("target folder %s, which was copied, is gone; delete all folders at the target to start over, then retry", wire.Quoted(f.Name))
+	}
 	s := m.status
+	if !n.names(f, s) {
+		if n.Drop && s.messages == 0 { // INBOX is there again as soon as it is deleted
+			return w.deleteFolder(ctx, f.Name)
+		}
+		return another(f.Name, s)
+	}
 	if !n.Dirty && s.uidNext == n.Done && s.messages == n.Messages && s.modSeq == n.ModSeq {
 		return nil
 	}
@@ -89,7 +103,8 @@ func (w *worker) checkFolder(ctx context.Context, l *lane, f state.Folder, m *ma
 	if err := l.explain(f.Name, n, s); err != nil {
 		return err
 	}
-	return w.putNote(ctx, f.Name, note{Done: s.uidNext, Dirty: true})
+	f.TargetUIDValidity = s.uidValidity
+	return w.putFolder(ctx, f, note{Done: s.uidNext, Dirty: true, Bodies: n.Bodies})
 }
 
 // explain demands that all messages of a target folder from Done on are what the note says was under way.
@@ -114,7 +129,7 @@ func (l *lane) explain(folder string, n note, s status) error {
 
 // reset removes a target folder, all of whose contents must be ours, so that it can be copied anew.
 func (l *lane) reset(ctx context.Context, folder string) error {
-	_, n, err := l.w.folder(folder)
+	f, n, err := l.w.folder(folder)
 	if err != nil {
 		return err
 	}
@@ -126,7 +141,14 @@ func (l *lane) reset(ctx context.Context, folder string) error {
 		return err
 	}
 	if s != nil {
+		if !n.names(f, *s) {
+			return another(folder, *s)
+		}
 		if err := l.explain(folder, n, *s); err != nil {
+			return err
+		}
+		n.Dirty, n.Drop = true, true
+		if err := l.w.putNote(ctx, folder, n); err != nil {
 			return err
 		}
 		if err := l.remove(ctx, folder); err != nil {

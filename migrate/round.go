@@ -79,9 +79,6 @@ func (w *worker) dropFolders(ctx context.Context, src *account) (n int64, err er
 	slices.Sort(names)
 	slices.Reverse(names) // children before parents
 	for _, f := range names {
-		if err := w.dirty(ctx, f); err != nil {
-			return n, err
-		}
 		if err := w.lanes[0].reset(ctx, f); err != nil {
 			return n, err
 		}

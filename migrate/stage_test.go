@@ -23,6 +23,8 @@ type stage struct {
 	engine   *Engine
 	settings Settings
 	wrap     func(*boltstate.Store) Store
+	adapter  adapter // instead of the one for plain IMAP
+	lanes    int
 	log      lockedBuffer
 }
 
@@ -78,9 +80,12 @@ func (s *stage) start() {
 	}
 	var err error
 	s.engine, err = New(Config{Settings: s.settings, Source: s.src.backend(s.t), Target: s.dst.backend(s.t), TargetSettings: DefaultTargetSettings(),
-		Store: store, Prove: "route", Owner: "test", Log: slog.New(slog.NewTextHandler(&s.log, nil))})
+		Store: store, Prove: "route", Owner: "test", Lanes: s.lanes, Log: slog.New(slog.NewTextHandler(&s.log, nil))})
 	if err != nil {
 		s.t.Fatal(err)
+	}
+	if s.adapter != nil {
+		s.engine.adapter = s.adapter
 	}
 	s.engine.Start(s.ctx)
 	s.engine.Offer("alice", "pass")

@@ -1,0 +1,151 @@
+package migrate
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"imapferry/state"
+	"imapferry/state/boltstate"
+)
+
+// stuck makes the source unable to send the bodies of a folder, so that the user stays in copying, and returns what mends it.
+func (f *fake) stuck(folder string) (mend func()) {
+	f.deliver(folder, 1)
+	var selected atomic.Bool
+	f.do(func() {
+		f.hook = func(verb, args string) (string, bool) {
+			if verb == "EXAMINE" {
+				selected.Store(strings.Contains(args, folder))
+			}
+			if verb == "UID FETCH" && strings.Contains(args, "BODY") && selected.Load() {
+				return "%t NO [UNAVAILABLE] not now\r\n", true
+			}
+			return "", false
+		}
+	})
+	return func() { f.do(func() { f.hook = nil }) }
+}
+
+// one makes the engine work with one connection to each server, so that what happens is in order.
+func one(s *stage) *stage {
+	s.lanes = 1
+	return s
+}
+
+// TestSwappedFolder: while a user is copied, somebody puts another folder in the place of one that is copied already. Its mail has UIDs that the
+// engine has given out too, and is not taken for the engine's own (I4).
+func TestSwappedFolder(t *testing.T) {
+	s := one(newStage(t, batchCaps))
+	s.src.deliver("Work", 1, 2, 3)
+	mend := s.src.stuck("Zed")
+	s.start()
+	s.failing("not now")
+	s.stop()
+	s.dst.do(func() { delete(s.dst.folders, "Work") })
+	s.dst.deliver("Work", 1, 3)
+	s.dst.do(func() { s.dst.folders["Work"].mail[0].body = "not from here" })
+	before := s.dst.text(true)
+	mend()
+	s.start()
+	s.held(`"Work"`, "is not the one that was copied")
+	if after := s.dst.text(true); before != after {
+		t.Errorf("the target was touched: before\n%safter\n%s", before, after)
+	}
+}
+
+// forgetful loses the first n calls of DeleteFolder.
+type forgetful struct {
+	*boltstate.Store
+	left atomic.Int32
+}
+
+func (f *forgetful) DeleteFolder(ctx context.Context, l state.Lease, name string) error {
+	if f.left.Add(-1) >= 0 {
+		return errors.New("store is away")
+	}
+	return f.Store.DeleteFolder(ctx, l, name)
+}
+
+// TestDeletedButRecorded: a folder that is gone at the source is deleted in the target, and the engine dies before it can say so. The user goes on,
+// since nobody else deleted it.
+func TestDeletedButRecorded(t *testing.T) {
+	s := one(newStage(t, batchCaps))
+	s.wrap = func(b *boltstate.Store) Store {
+		f := &forgetful{Store: b}
+		f.left.Store(1)
+		return f
+	}
+	s.src.deliver("Work", 1, 2, 3)
+	mend := s.src.stuck("Zed")
+	s.start()
+	s.failing("not now")
+	s.stop()
+	s.src.do(func() { delete(s.src.folders, "Work") })
+	mend()
+	s.start()
+	s.migrated()
+	if !strings.Contains(s.log.String(), "store is away") {
+		t.Error("the store was not asked to forget the folder")
+	}
+}
+
+// exact is an adapter for the fake target.
+type exact struct {
+	imapAdapter
+	f *fake
+}
+
+func (exact) fidelity() state.Fidelity { return state.Exact }
+
+func (e exact) setUIDValidity(_ context.Context, _, folder string, v uint32) error {
+	e.f.do(func() { e.f.folders[folder].validity = v })
+	return nil
+}
+
+// TestEmptiedAfterMove: the store is lost after the switch, and the user has deleted all mail since. The target is as empty as a new one, but it is
+// live, and is not filled with the source's old mail (I7).
+func TestEmptiedAfterMove(t *testing.T) {
+	s := newStage(t, batchCaps)
+	s.src.deliver("INBOX", 1, 2, 3)
+	s.dst.do(func() { // as the switch and the user have left it
+		s.dst.folders["INBOX"] = &fakeFolder{validity: s.src.folders["INBOX"].validity, next: 9}
+	})
+	before := s.dst.text(true)
+	s.adapter = exact{f: s.dst}
+	s.start()
+	s.held("was this user moved before?")
+	if after := s.dst.text(true); before != after {
+		t.Errorf("the target was touched: before\n%safter\n%s", before, after)
+	}
+}
+
+// TestUIDValidityGivenButNotRecorded: the engine dies between giving a folder its UIDVALIDITY and recording it.
+func TestUIDValidityGivenButNotRecorded(t *testing.T) {
+	s := one(newStage(t, batchCaps))
+	s.src.deliver("INBOX", 1, 2, 3)
+	a := &dying{exact: exact{f: s.dst}}
+	s.adapter = a
+	s.start()
+	s.migrated()
+	if !a.died.Load() || s.src.text(true) != s.dst.text(true) {
+		t.Errorf("died %v; source:\n%starget:\n%s", a.died.Load(), s.src.text(true), s.dst.text(true))
+	}
+}
+
+type dying struct {
+	exact
+	died atomic.Bool
+}
+
+func (d *dying) setUIDValidity(ctx context.Context, user, folder string, v uint32) error {
+	if err := d.exact.setUIDValidity(ctx, user, folder, v); err != nil {
+		return err
+	}
+	if d.died.CompareAndSwap(false, true) {
+		return errors.New("answer lost")
+	}
+	return nil
+}
