@@ -71,7 +71,9 @@ func (c *Cyrus) settings() string {
 		"tls_server_key":      c.file("key.pem"),
 		"delete_mode":         "immediate",
 		"expunge_mode":        "immediate",
-		"imapidlepoll":        "1", // seconds, where idled does not tell at once
+		// A wrong password would hold the connection up for three seconds.
+		"failedloginpause": "0",
+		"imapidlepoll":     "1", // seconds, where idled does not tell at once
 	}
 	if c.Options.Idle == "off" {
 		set["imapidlepoll"] = "0"
