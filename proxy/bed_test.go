@@ -34,6 +34,7 @@ type bed struct {
 	real   Store // in place of store
 	offers *fakeOfferer
 	clear  bool // the client begins in clear text
+	learns bool // the target is asked for its capabilities at the first login
 
 	srv            *Server // nil until the first step
 	client         *peer
@@ -83,6 +84,8 @@ func (b *bed) set(line string) error {
 	switch words[0] {
 	case "clear":
 		b.clear = true
+	case "learns":
+		b.learns = true
 	case "prove":
 		b.cfg.Prove = Prove(words[1])
 	case "source":
@@ -170,6 +173,9 @@ func (b *bed) start() error {
 		return err
 	}
 	b.srv.loginTime = b.loginTime
+	if !b.learns {
+		b.srv.learned.tried = time.Now()
+	}
 	if err := b.srv.Listen(b.t.Context()); err != nil {
 		return err
 	}

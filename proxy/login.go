@@ -113,6 +113,9 @@ func (s *session) enter(ctx context.Context, st *seat, user string, secret backe
 	if offer := s.srv.cfg.Offer; offer != nil {
 		offer.Offer(user, secret)
 	}
+	if rt.onSource {
+		s.srv.learnTarget(context.WithoutCancel(ctx), user, secret)
+	}
 	return "[CAPABILITY " + strings.Join(caps(conn.Caps), " ") + "] Logged in", nil
 }
 

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"sync"
 	"time"
 
 	"imapferry/internal/backend"
@@ -110,33 +108,4 @@ func wait(ctx context.Context, changed <-chan struct{}, d time.Duration) error {
 		return ctx.Err()
 	}
 	return nil
-}
-
-// learned is what the backends were last seen to offer. It is safe for concurrent use.
-type learned struct {
-	mu     sync.Mutex
-	byName map[string]backend.Caps // guarded by mu
-}
-
-func (l *learned) note(name string, caps backend.Caps) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.byName == nil {
-		l.byName = map[string]backend.Caps{}
-	}
-	l.byName[name] = slices.Clone(caps)
-}
-
-// promise returns what a session on rt may tell its client of the capabilities that its server names. The other server's are as they are now, so
-// the promise stays the same for the session's life.
-func (l *learned) promise(rt route) func(backend.Caps) backend.Caps {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	source, target := l.byName["source"], l.byName["target"]
-	return func(caps backend.Caps) backend.Caps {
-		if rt.onSource {
-			return promise(rt.rec.Phase, rt.rec.Fidelity, caps, target)
-		}
-		return promise(rt.rec.Phase, rt.rec.Fidelity, source, caps)
-	}
 }
