@@ -19,10 +19,15 @@ var (
 )
 
 // SetNextUID lets the next message of a folder get that UID, which must be
-// above those that are there.
+// above those that are there. A Maildir that has never been opened has no
+// UIDVALIDITY yet, and would get another one at each of its next openings: so it
+// is opened first.
 func (d *Dovecot) SetNextUID(ctx context.Context, user, folder string, uid uint32) error {
 	if strings.Contains(folder, "&") {
 		return fmt.Errorf("set next uid in %q: %w", folder, errEncodedName)
+	}
+	if _, err := d.Doveadm(ctx, "mailbox", "status", "-u", user, "uidvalidity", folder); err != nil {
+		return err
 	}
 	_, err := d.Doveadm(ctx, "mailbox", "update", "-u", user, "--min-next-uid", strconv.FormatUint(uint64(uid), 10), folder)
 	return err

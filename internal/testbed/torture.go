@@ -66,13 +66,23 @@ func (t *torturer) run() (err error) {
 		return err
 	}
 	for _, step := range []func() error{
-		t.names, t.parents, t.ghosts, t.many, t.emptied, t.gaps, t.dates, t.messages, t.files, t.keywords,
+		t.inbox, t.names, t.parents, t.ghosts, t.many, t.emptied, t.gaps, t.dates, t.messages, t.files, t.keywords,
 	} {
 		if err := step(); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// inbox is opened for writing: until then Courier gives it another UIDVALIDITY
+// at each EXAMINE.
+func (t *torturer) inbox() error {
+	if err := t.append("a message", "INBOX", t.w.mail(200)); err != nil {
+		return err
+	}
+	_, err := t.try("select INBOX", "SELECT INBOX")
+	return err
 }
 
 // try does a command. It reports whether the server did it, and returns an
@@ -94,8 +104,13 @@ func (t *torturer) try(what string, parts ...any) (bool, error) {
 	return false, err
 }
 
+// refuse leaves out how long Dovecot took.
 func (t *torturer) refuse(what string, err error) {
-	t.refused = append(t.refused, what+": "+err.Error())
+	text := err.Error()
+	if i := strings.LastIndex(text, " ("); i >= 0 && strings.HasSuffix(text, " secs).") {
+		text = text[:i]
+	}
+	t.refused = append(t.refused, what+": "+text)
 }
 
 // create makes a folder and reports whether it is there.

@@ -8,20 +8,37 @@ import (
 // tortureDates are at and beyond the edges of what servers store, with zones
 // that are and zones that cannot be.
 var tortureDates = []string{
-	"01-Jan-1970 00:00:00 +0000", "31-Dec-1969 23:59:59 +0000", "01-Jan-1970 00:00:00 +1400", "13-Dec-1901 20:45:52 +0000",
-	"01-Jan-1900 00:00:00 +0000", "01-Jan-0001 00:00:00 +0000", "19-Jan-2038 03:14:08 +0000", "07-Feb-2106 06:28:16 +0000",
-	"31-Dec-9999 23:59:59 +0000", "29-Feb-2000 12:00:00 +0545", "29-Feb-1999 12:00:00 +0000", "31-Apr-2020 00:00:00 +0000",
+	"01-Jan-1970 00:00:00 +0000", "19-Jan-2038 03:14:07 +0000", "19-Jan-2038 03:14:08 +0000", "07-Feb-2106 06:28:16 +0000",
+	"31-Dec-9999 23:59:59 +0000", "29-Feb-2000 12:00:00 +0545", "31-Apr-2020 00:00:00 +0000",
 	"31-Dec-2016 23:59:60 +0000", "28-Mar-2021 02:30:00 +0100", "01-Jul-2010 12:00:00 -1200", "01-Jul-2010 12:00:00 +1400",
 	"01-Jul-2010 12:00:00 -0000", "01-Jul-2010 12:00:00 +2359", "01-Jul-2010 12:00:00 -2359", " 1-Jul-2010 12:00:00 +0000",
 	"01-jul-2010 12:00:00 +0000", "01-Jul-2010 24:00:00 +0000",
 }
 
+// unsteadyDates are in a folder of their own, UnsteadyFolder: Dovecot 2.3 takes
+// them, and gives them back as another date in each later session.
+var unsteadyDates = []string{
+	"31-Dec-1969 23:59:59 +0000", "01-Jan-1970 00:00:00 +1400", "13-Dec-1901 20:45:52 +0000",
+	"01-Jan-1900 00:00:00 +0000", "01-Jan-0001 00:00:00 +0000", "29-Feb-1999 12:00:00 +0000",
+}
+
+// UnsteadyFolder is the folder of a tortured account, below its prefix, whose
+// dates a server may change between two Snapshots.
+const UnsteadyFolder = "Unsteady dates"
+
 func (t *torturer) dates() error {
-	name, ok, err := t.create("Dates")
+	if err := t.dated("Dates", tortureDates); err != nil {
+		return err
+	}
+	return t.dated(UnsteadyFolder, unsteadyDates)
+}
+
+func (t *torturer) dated(folder string, dates []string) error {
+	name, ok, err := t.create(folder)
 	if err != nil || !ok {
 		return err
 	}
-	for _, date := range tortureDates {
+	for _, date := range dates {
 		m := t.w.mail(200)
 		m.Date = date
 		if err := t.append("date "+date, name, m); err != nil {
