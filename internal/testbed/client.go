@@ -63,9 +63,22 @@ func Dial(ctx context.Context, addr string, opts ...DialOption) (*Client, error)
 }
 
 func (how dialing) dial(ctx context.Context, addr string) (net.Conn, error) {
-	if how.caFile == "" {
-		return (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, err
 	}
+	conn = acknowledging(conn)
+	if how.caFile == "" {
+		return conn, nil
+	}
+	secure, err := how.handshake(ctx, conn, addr)
+	if err != nil {
+		_ = conn.Close()
+	}
+	return secure, err
+}
+
+func (how dialing) handshake(ctx context.Context, conn net.Conn, addr string) (net.Conn, error) {
 	pem, err := os.ReadFile(how.caFile)
 	if err != nil {
 		return nil, err
@@ -74,8 +87,12 @@ func (how dialing) dial(ctx context.Context, addr string) (net.Conn, error) {
 	if !pool.AppendCertsFromPEM(pem) {
 		return nil, fmt.Errorf("%s holds no certificate", how.caFile)
 	}
-	d := tls.Dialer{Config: &tls.Config{RootCAs: pool}}
-	return d.DialContext(ctx, "tcp", addr)
+	name, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, err
+	}
+	secure := tls.Client(conn, &tls.Config{RootCAs: pool, ServerName: name})
+	return secure, secure.HandshakeContext(ctx)
 }
 
 // Login dials, logs in and asks for the capabilities.
