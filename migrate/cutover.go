@@ -30,7 +30,7 @@ func (w *worker) cutover(ctx context.Context) (state.Phase, string, error) {
 	w.rec = rec
 	w.log.Info("phase", "from", state.Tailing, "to", state.Cutover, "attempt", attempt, "budget", w.e.cfg.HoldBudget)
 	if err := w.underHold(ctx, attempt, began.Add(w.e.cfg.HoldBudget)); err != nil {
-		return 0, "", w.callOff(ctx, attempt, err)
+		return 0, "", w.callOff(ctx, attempt, began, err)
 	}
 	return state.Migrated, "", w.finish(ctx, attempt, began)
 }
@@ -96,7 +96,7 @@ func (w *worker) awaitNodes(ctx context.Context, attempt string) error {
 }
 
 // callOff ends an attempt that has failed with cause, unless it turns out to be committed.
-func (w *worker) callOff(ctx context.Context, attempt string, cause error) error {
+func (w *worker) callOff(ctx context.Context, attempt string, began time.Time, cause error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), switchTimeout)
 	defer cancel()
 	err := w.e.cfg.Store.CallOff(ctx, w.held(), attempt, "cutover called off: "+cause.Error())
@@ -104,7 +104,7 @@ func (w *worker) callOff(ctx context.Context, attempt string, cause error) error
 		rec, getErr := w.e.cfg.Store.Get(ctx, w.user)
 		if getErr == nil && rec.Committing {
 			w.rec = rec
-			return w.finish(ctx, attempt, time.Now()) // the commit took place although its answer was lost
+			return w.finish(ctx, attempt, began) // the commit took place although its answer was lost
 		}
 	}
 	w.rec.Phase = state.Tailing

@@ -64,7 +64,7 @@ type candidate struct {
 	secrets []backend.Secret // newest first
 	offered time.Time
 	retryAt time.Time
-	fresh   bool // offered, and not yet written to the store
+	fresh   bool // offered since a worker has last begun
 	busy    bool // a worker has it
 	settled bool // nothing to do until the next offer or Wake: held, migrated
 }
@@ -94,7 +94,9 @@ func (e *Engine) Start(ctx context.Context) {
 
 // Stop ends all workers and waits for them. Their users go on where they stopped.
 func (e *Engine) Stop() {
-	e.cancel()
+	if e.cancel != nil {
+		e.cancel()
+	}
 	e.wg.Wait()
 }
 
@@ -206,10 +208,10 @@ func (e *Engine) ready(ctx context.Context) []string {
 func (e *Engine) move(ctx context.Context, user string) {
 	e.mu.Lock()
 	c := e.users[user]
-	secrets, fresh := slices.Clone(c.secrets), c.fresh
+	secrets := slices.Clone(c.secrets)
 	c.fresh = false
 	e.mu.Unlock()
-	out := e.try(ctx, user, secrets, fresh)
+	out := e.try(ctx, user, secrets)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	c.busy = false
@@ -223,17 +225,18 @@ func (e *Engine) move(ctx context.Context, user string) {
 }
 
 // try takes the lease and runs a worker under it.
-func (e *Engine) try(ctx context.Context, user string, secrets []backend.Secret, fresh bool) outcome {
+func (e *Engine) try(ctx context.Context, user string, secrets []backend.Secret) outcome {
 	log := e.cfg.Log.With("user", user)
-	if fresh {
-		rec, err := e.cfg.Store.Offer(ctx, user)
-		if err != nil {
-			log.Warn("making the user known", "err", err)
-			return outcome{again: firstRetry}
-		}
-		if rec.Phase.OnTarget() { // most logins, in the end: they must cost no write
-			return outcome{settled: true, over: true}
-		}
+	rec, err := e.cfg.Store.Offer(ctx, user)
+	switch {
+	case errors.Is(err, state.ErrInvalid):
+		log.Warn("making the user known", "err", err)
+		return outcome{settled: true, over: true}
+	case err != nil:
+		log.Warn("making the user known", "err", err)
+		return outcome{again: firstRetry}
+	case rec.Phase.OnTarget(): // most logins, in the end: they must cost no write
+		return outcome{settled: true, over: true}
 	}
 	lease, rec, err := e.cfg.Store.Acquire(ctx, user, e.cfg.Owner, leaseTTL)
 	switch {
@@ -270,6 +273,9 @@ func (e *Engine) under(ctx context.Context, w *worker) outcome {
 	}
 	if cause := context.Cause(leased); cause != nil && ctx.Err() == nil {
 		err = cause
+	}
+	if _, held := permanent(err); err != nil && !held && ctx.Err() != nil {
+		err = context.Canceled // connections that Stop has closed are no failed try
 	}
 	lost(nil)
 	keeper.Wait()

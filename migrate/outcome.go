@@ -32,24 +32,25 @@ func (w *worker) end(ctx context.Context, err error) outcome {
 	}
 	if reason, ok := permanent(err); ok {
 		w.log.Warn("held", "reason", reason)
-		w.write(ctx, state.Held, state.Change{Reason: reason})
-		return outcome{settled: true}
+		return w.write(ctx, state.Held, state.Change{Reason: reason}, outcome{settled: true})
 	}
 	if errors.Is(err, errNoSecret) || w.e.cfg.Source.NeedsSecret() && authFailed(err) {
 		w.log.Info("waiting for the next login", "err", err)
-		w.write(ctx, state.Pending, state.Change{Reason: "waiting for the user's next login: " + err.Error()})
-		return outcome{settled: true}
+		return w.write(ctx, state.Pending, state.Change{Reason: "waiting for the user's next login: " + err.Error()}, outcome{settled: true})
 	}
 	again := backoff(w.rec.Attempts)
 	w.log.Warn("trying again", "in", again, "err", err)
-	w.write(ctx, w.rec.Phase, state.Change{Reason: err.Error(), Retry: again})
-	return outcome{again: again}
+	return w.write(ctx, w.rec.Phase, state.Change{Reason: err.Error(), Retry: again}, outcome{again: again})
 }
 
-func (w *worker) write(ctx context.Context, to state.Phase, c state.Change) {
-	if _, err := w.e.cfg.Store.Advance(ctx, w.held(), to, c); err != nil && !errors.Is(err, state.ErrLost) {
+// write tells the store how it ended, and returns out. Where that cannot be written, the user is in some other phase than the worker knows, so another
+// worker looks soon: a user may not be left in cutover.
+func (w *worker) write(ctx context.Context, to state.Phase, c state.Change, out outcome) outcome {
+	if _, err := w.e.cfg.Store.Advance(ctx, w.held(), to, c); err != nil {
 		w.log.Warn("writing how it ended", "phase", to, "err", err)
+		return outcome{again: firstRetry}
 	}
+	return out
 }
 
 // backoff doubles with each failed try in a row.

@@ -134,23 +134,36 @@ func (w *worker) keepLease(ctx context.Context, lost context.CancelCauseFunc) {
 		}
 		began := time.Now()
 		if began.Sub(renewed) > leaseTTL/3 {
-			err := w.e.cfg.Store.Renew(ctx, w.held(), leaseTTL)
-			if err == nil {
-				renewed = began
-			} else if errors.Is(err, state.ErrLost) && w.stillLost(ctx) || time.Since(renewed) > leaseTTL-leaseTTL/6 {
+			err := w.renew(ctx)
+			if errors.Is(err, state.ErrLost) {
+				err = w.renew(ctx) // the beginning of a cutover may have replaced the lease in between
+			}
+			if errors.Is(err, state.ErrLost) || err != nil && time.Since(renewed) > leaseTTL-leaseTTL/6 {
 				lost(err)
 				return
 			}
+			if err != nil {
+				continue
+			}
+			renewed = began
 		}
-		if p := w.snapshot(); p != reported && w.e.cfg.Store.Report(ctx, w.held(), p) == nil {
+		if p := w.snapshot(); p != reported && w.report(ctx, p) == nil {
 			reported = p
 		}
 	}
 }
 
-// stillLost asks again with the lease as it is now, because the beginning of a cutover may have replaced it in between.
-func (w *worker) stillLost(ctx context.Context) bool {
-	return errors.Is(w.e.cfg.Store.Renew(ctx, w.held(), leaseTTL), state.ErrLost)
+// renew and report are bounded, because a store that hangs must not keep the worker from seeing its lease end.
+func (w *worker) renew(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, leaseTTL/10)
+	defer cancel()
+	return w.e.cfg.Store.Renew(ctx, w.held(), leaseTTL)
+}
+
+func (w *worker) report(ctx context.Context, p state.Progress) error {
+	ctx, cancel := context.WithTimeout(ctx, leaseTTL/10)
+	defer cancel()
+	return w.e.cfg.Store.Report(ctx, w.held(), p)
 }
 
 func (w *worker) snapshot() state.Progress {

@@ -1,0 +1,190 @@
+package migrate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"imapferry/state"
+	"imapferry/state/boltstate"
+)
+
+// faulty is a store whose n-th call fails, before or after it has taken effect.
+type faulty struct {
+	s      *boltstate.Store
+	n      int64
+	effect bool
+	calls  atomic.Int64
+	failed atomic.Value // the name of the call
+}
+
+var errAway = errors.New("store is away")
+
+// call counts a call, runs it unless it is to fail before its effect, and returns what the caller is told.
+func (f *faulty) call(name string, run func() error) error {
+	hit := f.calls.Add(1) == f.n
+	if hit {
+		f.failed.Store(name)
+		if !f.effect {
+			return errAway
+		}
+	}
+	if err := run(); err != nil || !hit {
+		return err
+	}
+	return errAway
+}
+
+func ask[T any](f *faulty, name string, run func() (T, error)) (v T, err error) {
+	if err = f.call(name, func() (err error) { v, err = run(); return err }); err != nil {
+		return *new(T), err
+	}
+	return v, nil
+}
+
+func (f *faulty) Offer(ctx context.Context, user string) (state.Record, error) {
+	return ask(f, "Offer", func() (state.Record, error) { return f.s.Offer(ctx, user) })
+}
+func (f *faulty) Get(ctx context.Context, user string) (state.Record, error) {
+	return ask(f, "Get", func() (state.Record, error) { return f.s.Get(ctx, user) })
+}
+func (f *faulty) Due(ctx context.Context, limit int) ([]string, error) {
+	return f.s.Due(ctx, limit)
+}
+func (f *faulty) Claim(ctx context.Context, user string, tokens []string) (string, error) {
+	return ask(f, "Claim", func() (string, error) { return f.s.Claim(ctx, user, tokens) })
+}
+func (f *faulty) Folders(ctx context.Context, user string) ([]state.Folder, error) {
+	return ask(f, "Folders", func() ([]state.Folder, error) { return f.s.Folders(ctx, user) })
+}
+func (f *faulty) Acquire(ctx context.Context, user, owner string, ttl time.Duration) (l state.Lease, r state.Record, err error) {
+	err = f.call("Acquire", func() (err error) { l, r, err = f.s.Acquire(ctx, user, owner, ttl); return err })
+	if err != nil {
+		return state.Lease{}, state.Record{}, err
+	}
+	return l, r, nil
+}
+func (f *faulty) Renew(ctx context.Context, l state.Lease, ttl time.Duration) error {
+	return f.call("Renew", func() error { return f.s.Renew(ctx, l, ttl) })
+}
+func (f *faulty) Release(ctx context.Context, l state.Lease) error {
+	return f.call("Release", func() error { return f.s.Release(ctx, l) })
+}
+func (f *faulty) Advance(ctx context.Context, l state.Lease, to state.Phase, c state.Change) (state.Record, error) {
+	return ask(f, "Advance", func() (state.Record, error) { return f.s.Advance(ctx, l, to, c) })
+}
+func (f *faulty) Report(ctx context.Context, l state.Lease, p state.Progress) error {
+	return f.call("Report", func() error { return f.s.Report(ctx, l, p) })
+}
+func (f *faulty) PutFolder(ctx context.Context, l state.Lease, folder state.Folder) error {
+	return f.call("PutFolder", func() error { return f.s.PutFolder(ctx, l, folder) })
+}
+func (f *faulty) DeleteFolder(ctx context.Context, l state.Lease, name string) error {
+	return f.call("DeleteFolder", func() error { return f.s.DeleteFolder(ctx, l, name) })
+}
+func (f *faulty) BeginCutover(ctx context.Context, l state.Lease, attempt string, budget time.Duration) (n state.Lease, r state.Record, err error) {
+	err = f.call("BeginCutover", func() (err error) { n, r, err = f.s.BeginCutover(ctx, l, attempt, budget); return err })
+	if err != nil {
+		return state.Lease{}, state.Record{}, err
+	}
+	return n, r, nil
+}
+func (f *faulty) Acknowledge(ctx context.Context, n state.Node, h state.Hold) error {
+	return f.s.Acknowledge(ctx, n, h)
+}
+func (f *faulty) Waiting(ctx context.Context, user, attempt string) ([]state.Node, error) {
+	return ask(f, "Waiting", func() ([]state.Node, error) { return f.s.Waiting(ctx, user, attempt) })
+}
+func (f *faulty) CallOff(ctx context.Context, l state.Lease, attempt, reason string) error {
+	return f.call("CallOff", func() error { return f.s.CallOff(ctx, l, attempt, reason) })
+}
+func (f *faulty) Commit(ctx context.Context, l state.Lease, attempt string) error {
+	return f.call("Commit", func() error { return f.s.Commit(ctx, l, attempt) })
+}
+func (f *faulty) Switch(ctx context.Context, l state.Lease, attempt string, hold time.Duration) (state.Record, error) {
+	return ask(f, "Switch", func() (state.Record, error) { return f.s.Switch(ctx, l, attempt, hold) })
+}
+
+// small is an account with some of everything that costs a step of its own.
+func small(s *stage) *stage {
+	s.src.deliver("INBOX", 1, 2, 5)
+	s.src.deliver("Work", 4)
+	s.src.deliver("Empty")
+	s.src.do(func() { s.src.subs["Work"] = true })
+	return one(s)
+}
+
+// settled demands that nothing of the worker is left: no lease, no secret.
+func (s *stage) settled() {
+	s.t.Helper()
+	s.await("released", func(r state.Record) bool { return r.Owner == "" || time.Until(r.LeaseUntil) < 0 })
+	s.await("forgotten by the engine (I8)", func(state.Record) bool {
+		s.engine.mu.Lock()
+		defer s.engine.mu.Unlock()
+		return len(s.engine.users) == 0
+	})
+}
+
+// TestStoreFails lets each call to the store fail in turn, before it takes effect and after: the user is migrated all the same, both sides are equal, and nothing
+// is left behind (I1, I5, I6).
+func TestStoreFails(t *testing.T) {
+	for n := int64(1); n <= 33; n++ {
+		for _, effect := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%d effect=%v", n, effect), func(t *testing.T) {
+				t.Parallel()
+				s := small(newStage(t, batchCaps))
+				f := &faulty{s: s.store, n: n, effect: effect}
+				s.wrap = func(*boltstate.Store) Store { return f }
+				s.start()
+				s.migrated()
+				if n < 31 || effect { // the 31st is Release: a lease that could not be given back ends by itself
+					s.settled()
+				}
+			})
+		}
+	}
+}
+
+// TestConnectionCut cuts a connection at each command in turn, every other one after it has taken effect: nothing is lost, nothing is there
+// twice (I1, I4).
+func TestConnectionCut(t *testing.T) {
+	for _, how := range [][2]string{{batchCaps, "source"}, {batchCaps, "target"}, {plainCaps, "target"}} {
+		for n := 1; n <= 46; n++ {
+			t.Run(fmt.Sprintf("%s %s %d", how[0], how[1], n), func(t *testing.T) {
+				t.Parallel()
+				s := small(newStage(t, how[0]))
+				f := map[string]*fake{"source": s.src, "target": s.dst}[how[1]]
+				f.do(func() { f.cutAt, f.effect = n, n%2 == 0 })
+				s.start()
+				s.migrated()
+				s.settled()
+			})
+		}
+	}
+}
+
+// TestNoSecretsWritten runs a user through failures of all kinds and looks for the password in everything that is written (I8).
+func TestNoSecretsWritten(t *testing.T) {
+	const secret = "s3cr3t\"pass"
+	s := small(newStage(t, batchCaps))
+	for _, f := range []*fake{s.src, s.dst} {
+		f.do(func() { f.pass[`s3cr3t"pass`], f.cutAt = true, 9 })
+	}
+	f := &faulty{s: s.store, n: 12}
+	s.wrap = func(*boltstate.Store) Store { return f }
+	s.start()
+	s.engine.Offer("alice", secret)
+	s.migrated()
+	s.stop()
+	rec, err := s.store.Get(s.ctx, "alice")
+	folders, err2 := s.store.Folders(s.ctx, "alice")
+	for _, text := range []string{s.log.String(), fmt.Sprintf("%+v %+v %v %v", rec, folders, err, err2)} {
+		if strings.Contains(text, "s3cr3t") || strings.Contains(text, `"pass"`) {
+			t.Errorf("the password is in %s", text)
+		}
+	}
+}
