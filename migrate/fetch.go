@@ -22,7 +22,10 @@ func (c *client) stream(from, to uint32, each func(m *message, size int64, body 
 		var m message
 		err := parseFetch(r.d, &m, func(d *wire.Decoder) error {
 			if m.uid <= last || m.uid > to || m.raw == "" {
-				return fmt.Errorf("body of uid %d is out of order in %s", m.uid, wire.Quoted(c.selected))
+				return holdf("%s uid %d: the source sends bodies in another order than they were asked for", wire.Quoted(c.selected), m.uid)
+			}
+			if m.odd {
+				return oddDate(c, &m)
 			}
 			last = m.uid
 			return c.body(d, &m, each)
@@ -46,7 +49,7 @@ func (c *client) body(d *wire.Decoder, m *message, each func(*message, int64, io
 			return err
 		}
 		if !ok {
-			return holdf("%s uid %d: source cannot read the message", wire.Quoted(c.selected), m.uid)
+			return holdf("%s uid %d: the %s cannot read the message", wire.Quoted(c.selected), m.uid, c.side)
 		}
 		return each(m, int64(len(b)), bytes.NewReader(b))
 	}

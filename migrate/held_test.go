@@ -129,6 +129,9 @@ func TestSameMailbox(t *testing.T) {
 func TestTargetRefusesPassword(t *testing.T) {
 	x := newCrossing(t, "maildir", "mdbox", func(x *crossing) { x.master = true })
 	x.seed("alice", testbed.SeedSpec{Seed: 4, NoLarge: true})
+	if err := x.src.SetUser(x.ctx, "alice", "only the source knows this"); err != nil {
+		t.Fatal(err)
+	}
 	x.start()
 	x.engine.Offer("alice", "only the source knows this")
 	x.held("alice", "does not let the user in")

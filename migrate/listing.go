@@ -15,6 +15,7 @@ type message struct {
 	size  int64     // RFC822.SIZE, where asked for; servers lie about it
 	date  time.Time // INTERNALDATE as an instant
 	raw   string    // INTERNALDATE as the server wrote it
+	odd   bool      // raw is no date
 	flags flags
 	body  bool // a body came with it
 }
@@ -24,16 +25,13 @@ type flags string
 
 // same compares two sets of flags without regard to case, as RFC 9051 2.3.2 demands.
 func (f flags) same(g flags) bool {
-	if f == g || strings.EqualFold(string(f), string(g)) {
-		return true
-	}
-	return slices.Equal(f.folded(), g.folded()) // another order of spelling
+	return f == g || slices.Equal(f.folded(), g.folded())
 }
 
 func (f flags) folded() []string {
 	words := strings.Fields(strings.ToLower(string(f)))
 	slices.Sort(words)
-	return words
+	return slices.Compact(words) // servers fold spellings of one keyword, or keep them apart
 }
 
 // internalDate is the form of INTERNALDATE, with a day padded by a space or zero.
@@ -62,6 +60,12 @@ func (c *client) list(from uint32, items string) (listing, error) {
 		var m message
 		if err := parseFetch(r.d, &m, nil); err != nil {
 			return err
+		}
+		if m.raw == "" && strings.Contains(items, "INTERNALDATE") {
+			return nil // not of this listing: the server tells of flags that others have changed, which is for the next one
+		}
+		if m.odd {
+			return oddDate(c, &m)
 		}
 		if m.uid < from { // "n:*" names the last message even if its UID is lower
 			return nil
@@ -94,7 +98,7 @@ func parseFetch(d *wire.Decoder, m *message, onBody func(d *wire.Decoder) error)
 		case item == "FLAGS":
 			m.flags = parseFlags(d)
 		case item == "INTERNALDATE":
-			err = m.parseDate(d)
+			m.parseDate(d)
 		case item == "RFC822.SIZE":
 			m.size = int64(d.Number() & (1<<63 - 1))
 		case strings.HasPrefix(item, "BODY[") && onBody != nil && err == nil:
@@ -107,19 +111,24 @@ func parseFetch(d *wire.Decoder, m *message, onBody func(d *wire.Decoder) error)
 	if err == nil {
 		err = d.Err()
 	}
-	if err == nil && m.uid == 0 {
+	if err == nil && m.uid == 0 && (m.raw != "" || m.body) { // one that only tells of flags may come without
 		err = fmt.Errorf("%w: FETCH without UID", wire.ErrSyntax)
 	}
 	return err
 }
 
-func (m *message) parseDate(d *wire.Decoder) (err error) {
+func (m *message) parseDate(d *wire.Decoder) {
 	raw, _ := d.NString()
-	m.raw = string(raw)
-	if m.date, err = time.Parse(internalDate, strings.TrimSpace(m.raw)); err != nil {
-		return fmt.Errorf("%w: INTERNALDATE %s of uid %d", wire.ErrSyntax, wire.Quoted(m.raw), m.uid)
+	if len(raw) == 0 {
+		raw = []byte("NIL")
 	}
-	return nil
+	date, err := time.Parse(internalDate, strings.TrimSpace(string(raw)))
+	m.raw, m.date, m.odd = string(raw), date.UTC(), err != nil
+}
+
+// oddDate holds the user: the target could not keep the date, and would put another in its place.
+func oddDate(c *client, m *message) error {
+	return holdf("%s uid %d: the %s gives %s as INTERNALDATE, which is no date", wire.Quoted(c.selected), m.uid, c.side, wire.Quoted(m.raw))
 }
 
 func parseFlags(d *wire.Decoder) flags {

@@ -15,27 +15,32 @@ func (w *worker) tryTarget(ctx context.Context) error {
 		return nil
 	}
 	for _, secret := range w.secrets {
-		if err := w.tryLogin(ctx, secret); err != nil {
+		err := w.tryLogin(ctx, w.e.cfg.Target, secret)
+		var refused *backend.Refused
+		if errors.As(err, &refused) && authFailed(err) {
+			if old := w.tryLogin(ctx, w.e.cfg.Source, secret); authFailed(old) {
+				continue // the user has changed the password since, and it opens nothing any more
+			} else if old != nil {
+				return old
+			}
+			return holdf("the target does not let the user in with a password that the source takes: %s", refused.Text)
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (w *worker) tryLogin(ctx context.Context, secret backend.Secret) error {
+func (w *worker) tryLogin(ctx context.Context, b *backend.Backend, secret backend.Secret) error {
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	conn, err := w.e.cfg.Target.Dial(ctx, nil)
+	conn, err := b.Dial(ctx, nil)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	_, err = conn.LoginOwn(ctx, w.user, secret)
-	var refused *backend.Refused
-	if errors.As(err, &refused) && authFailed(err) {
-		return holdf("the target does not let the user in with a password that the source takes: %s", refused.Text)
-	}
-	if err != nil {
+	if _, err = conn.LoginOwn(ctx, w.user, secret); err != nil {
 		return fmt.Errorf("try the user's password: %w", err)
 	}
 	return nil
