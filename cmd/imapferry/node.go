@@ -98,7 +98,7 @@ func (n *node) open(ctx context.Context, cfg *config, source, target *backend.Ba
 		if err != nil {
 			return err
 		}
-		n.admin = serveAdmin(ln, n.adminHandler(engine))
+		n.admin = serveAdmin(ln, n.adminHandler(cfg.Listen.Admin, engine))
 	}
 	if err := n.server.Listen(ctx); err != nil {
 		return err

@@ -22,9 +22,10 @@ type adminServer struct {
 }
 
 // adminHandler shows operators what the store knows, and has the engine look at once where they have changed something.
-func (n *node) adminHandler(engine *migrate.Engine) http.Handler {
+func (n *node) adminHandler(addr string, engine *migrate.Engine) http.Handler {
+	host, _, _ := net.SplitHostPort(addr) // empty for a unix socket
 	return admin.NewServer(admin.Options{
-		Store: n.store, Version: buildVersion(), Log: n.log,
+		Store: n.store, Version: buildVersion(), Host: host, Log: n.log,
 		Canonical: n.canonical, Sessions: n.server.Sessions, Notify: engine.Wake,
 	})
 }

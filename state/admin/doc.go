@@ -15,7 +15,8 @@
 // # Who may ask
 //
 // Whoever reaches the listener commands imapferry: there is no password. So it belongs on 127.0.0.1 or on a socket that its owner alone may open. Browsers
-// on the same machine reach 127.0.0.1 too, on behalf of any page; requests from pages of another origin are refused.
+// on the same machine reach 127.0.0.1 too, on behalf of any page; requests from pages of another origin are refused,
+// and those that ask for the host by a name that is not its own: a page can have its name resolved to 127.0.0.1.
 //
 // Nothing secret is in a record, so nothing secret can be answered (I8).
 package admin

@@ -16,6 +16,7 @@ const patience = 10 * time.Second
 type Options struct {
 	Store     state.Store
 	Version   string
+	Host      string                                                 // name of the listener's host, if it was given as a name
 	Canonical func(ctx context.Context, name string) (string, error) // the name as records know it; an ErrInvalid is the caller's fault. nil: as it is
 	Sessions  func(user string) int                                  // live sessions of user on this node; nil: none
 	Notify    func(user string)                                      // called after migrate and retry, so that a worker looks at once; must not block
@@ -55,7 +56,7 @@ func NewServer(opts Options) *Server {
 
 	origin := http.NewCrossOriginProtection()
 	origin.SetDenyHandler(s.answering(crossOrigin))
-	s.handler = origin.Handler(mux)
+	s.handler = s.oneOfOurs(origin.Handler(mux))
 	return s
 }
 

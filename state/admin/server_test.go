@@ -102,6 +102,7 @@ func (f *fixture) must(err error) {
 func (f *fixture) do(method, path string, edit func(*http.Request)) (int, map[string]any) {
 	f.Helper()
 	r := httptest.NewRequest(method, path, nil)
+	r.Host = "127.0.0.1:9143"
 	if edit != nil {
 		edit(r)
 	}
