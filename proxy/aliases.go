@@ -3,6 +3,7 @@ package proxy
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -107,7 +108,7 @@ type answer struct {
 func newAliasURL(raw string, normal normaliser) (*aliasURL, error) {
 	u, err := url.Parse(raw)
 	if err != nil || u.Host == "" {
-		return nil, fmt.Errorf("%q is not a URL", raw)
+		return nil, errors.New("not a URL with a host") // without its text, which may hold a password (I8)
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxConnsPerHost = 16
@@ -155,7 +156,11 @@ func (a *aliasURL) ask(ctx context.Context, name string) (string, error) {
 	}
 	resp, err := a.client.Do(req)
 	if err != nil {
-		return "", err
+		var u *url.Error
+		if errors.As(err, &u) {
+			err = u.Err // without the URL, whose query may hold a token (I8)
+		}
+		return "", fmt.Errorf("%s: %w", a.url.Host, err)
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, aliasBody+1))

@@ -107,6 +107,23 @@ func TestAliasFileErrors(t *testing.T) {
 	}
 }
 
+// The token of a look-up that could not be asked, and the password of one whose URL was wrong, stood in the log (I8).
+func TestAliasURLHidesSecrets(t *testing.T) {
+	srv := httptest.NewServer(http.NotFoundHandler())
+	srv.Close()
+	n, err := NewNames(NamesConfig{Aliases: srv.URL + "/aliases?token=secret"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, asking := n.Canonical(t.Context(), "alice")
+	_, parsing := NewNames(NamesConfig{Aliases: "http://a:secret%zz@aliases.example"})
+	for _, err := range []error{asking, parsing} {
+		if err == nil || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%v; want an error without the secret", err)
+		}
+	}
+}
+
 func TestAliasURL(t *testing.T) {
 	var asked atomic.Int64
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

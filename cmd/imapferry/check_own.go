@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/url"
 	"strings"
 	"syscall"
 	"time"
@@ -64,7 +65,16 @@ func (k *checker) acmeNames(ctx context.Context) {
 // names tells by what rules names become users. The aliases have been read with the configuration.
 func (k *checker) names() {
 	u := k.cfg.Users
-	k.ok("users", "default domain %s, aliases %s", or(u.DefaultDomain, "none"), or(u.Aliases, "none"))
+	k.ok("users", "default domain %s, aliases %s", or(u.DefaultDomain, "none"), or(withoutSecret(u.Aliases), "none"))
+}
+
+// withoutSecret cuts a URL down to scheme, host and path: its user part and query may hold a password (I8). A file's name stays whole.
+func withoutSecret(place string) string {
+	u, err := url.Parse(place)
+	if err != nil || u.Host == "" {
+		return place
+	}
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
 }
 
 // listeners tries to take each address for a moment.

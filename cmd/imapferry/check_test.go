@@ -132,3 +132,16 @@ func TestCheckRedis(t *testing.T) {
 		t.Errorf("the report shows a password (I8):\n%s", all)
 	}
 }
+
+// check's report goes into tickets and mails: what stands in a URL beside its place is not for them (I8).
+func TestCheckShowsNoSecretOfAliases(t *testing.T) {
+	for place, want := range map[string]string{
+		"":                       "",
+		"/etc/imapferry/aliases": "/etc/imapferry/aliases",
+		"https://a:secret@h:8/x?token=secret#secret": "https://h:8/x",
+	} {
+		if got := withoutSecret(place); got != want {
+			t.Errorf("withoutSecret(%s) = %s; want %s", place, got, want)
+		}
+	}
+}

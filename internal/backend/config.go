@@ -110,7 +110,7 @@ func (b *Backend) parseURL() error {
 	}
 	u, err := url.Parse(b.cfg.URL)
 	if err != nil {
-		return b.errorf("url", "%q is not a URL; give the server as imaps://host:993", b.cfg.URL)
+		return b.errorf("url", "not a URL; give the server as imaps://host:993") // without its text, which may hold a password (I8)
 	}
 	if u.User != nil || u.Hostname() == "" || (u.Path != "" && u.Path != "/") || u.RawQuery != "" {
 		return b.errorf("url", "want only scheme, host and port, as in imaps://host:993")

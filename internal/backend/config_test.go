@@ -22,6 +22,8 @@ func TestNew(t *testing.T) {
 		{func(c *Config) { c.URL = "old.example" }, `source.url: want only scheme`},
 		{func(c *Config) { c.URL = "pop3://old.example" }, `source.url: scheme "pop3"`},
 		{func(c *Config) { c.URL = "imaps://alice:secret@old.example" }, "source.url: want only scheme"},
+		// An operator who wrote a password into the URL found it in the journal when an escape in it was wrong (I8).
+		{func(c *Config) { c.URL = "imaps://alice:secret%zz@old.example" }, "source.url: not a URL"},
 		{func(c *Config) { c.URL = "imaps://old.example/INBOX" }, "source.url: want only scheme"},
 		{func(c *Config) { c.TLSCA = "/does/not/exist" }, "source.tls_ca: open"},
 		{func(c *Config) { c.TLSCA = notPEM }, "holds no PEM certificate"},
