@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 )
 
@@ -100,9 +101,30 @@ func (b *Bed) makeCyrus(opt CyrusOptions) (*Cyrus, error) {
 	c.server = &server{
 		name: "cyrus " + name, dir: dir, lifeline: true, out: filepath.Join(dir, "log"),
 		argv:  []string{master, "-C", c.file("imapd.conf"), "-M", c.file("cyrus.conf"), "-p", c.file("pid"), "-l", "128"},
-		ready: func(ctx context.Context) error { return greets(ctx, c.IMAP(), "* OK") },
+		ready: c.ready,
 	}
 	return c, nil
+}
+
+// ready waits for idled too: a session that does not find it falls back to
+// looking once in a second.
+func (c *Cyrus) ready(ctx context.Context) error {
+	if c.Options.Idle == "idled" {
+		if _, err := os.Stat(c.idleSocket()); err != nil {
+			return err
+		}
+	}
+	return greets(ctx, c.IMAP(), "* OK")
+}
+
+func (c *Cyrus) idleSocket() string { return c.file("conf/socket/idle") }
+
+// Start starts the server again on the same ports, after Stop or Kill.
+func (c *Cyrus) Start() error {
+	if c.PID() == 0 {
+		_ = os.Remove(c.idleSocket()) // a killed idled leaves it behind
+	}
+	return c.start()
 }
 
 func (c *Cyrus) file(name string) string { return filepath.Join(c.dir, name) }
@@ -112,9 +134,6 @@ func (c *Cyrus) IMAP() string { return loopback(c.port.imap) }
 
 // IMAPS returns the address that speaks IMAP over TLS.
 func (c *Cyrus) IMAPS() string { return loopback(c.port.imaps) }
-
-// Start starts the server again on the same ports, after Stop or Kill.
-func (c *Cyrus) Start() error { return c.start() }
 
 // Admin enters as the admin, who sees all users' folders.
 func (c *Cyrus) Admin(ctx context.Context) (*Client, error) {
