@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"imapferry/state"
@@ -100,6 +101,9 @@ func or(s, otherwise string) string {
 	return s
 }
 
+// errEmptyName is mostly a variable of a script that was never set.
+var errEmptyName = errors.New("a user's name is empty")
+
 // forEachUser does one thing to every user named. One that cannot be done does not keep the others from it.
 func forEachUser(ctx context.Context, c *call, do func(*admin.Client, context.Context, string) (admin.User, error)) error {
 	o := operate(c)
@@ -109,6 +113,9 @@ func forEachUser(ctx context.Context, c *call, do func(*admin.Client, context.Co
 	}
 	if len(names) == 0 {
 		return misused{fmt.Errorf("name at least one user; `imapferry help %s` shows the use", c.flags.Name())}
+	}
+	if slices.Contains(names, "") {
+		return misused{errEmptyName}
 	}
 	client, err := o.client()
 	if err != nil {

@@ -151,3 +151,14 @@ func TestWords(t *testing.T) {
 		}
 	}
 }
+
+// A script whose variable was never set was told that imapferry cannot be reached, because a path without a name leads elsewhere (I9).
+func TestEmptyName(t *testing.T) {
+	_, addr := office(t)
+	for _, command := range []string{"status", "migrate", "retry"} {
+		code, _, stderr := ferry(t, command, "--admin", addr, "")
+		if code != misuse || !strings.Contains(stderr, "name is empty") {
+			t.Errorf("%s of an empty name: exit %d, %q; want %d", command, code, stderr, misuse)
+		}
+	}
+}

@@ -26,6 +26,9 @@ func status(ctx context.Context, c *call) error {
 	if len(names) > 1 {
 		return misused{fmt.Errorf("name one user at a time; `imapferry users` lists many")}
 	}
+	if len(names) == 1 && names[0] == "" {
+		return misused{errEmptyName}
+	}
 	client, err := o.client()
 	if err != nil {
 		return err
