@@ -1,10 +1,12 @@
 package migrate
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strings"
 
+	"imapferry/internal/backend"
 	"imapferry/internal/wire"
 )
 
@@ -36,6 +38,7 @@ type appender struct {
 	open   bool // a command has begun
 	tag    string
 	batch  []intent
+	plan   []intent // without MULTIAPPEND: what was recorded of the messages that come
 	bytes  int64
 	made   int64    // messages in the batch that are not placeholders
 	filled wire.Set // placeholders to expunge
@@ -52,7 +55,9 @@ func (a *appender) add(m *message, size int64, body io.Reader) error {
 	if err := a.begin(m.flags, m.raw, size); err != nil {
 		return err
 	}
-	if n, err := io.Copy(a.dst.w, body); err != nil {
+	if n, err := io.Copy(a.dst.w, body); err != nil && a.dst.w.Flush() != nil { // the target's fault, not the source's
+		return a.refused(m.uid, m.uid, a.dst.lastWords(a.tag, err))
+	} else if err != nil {
 		return fmt.Errorf("copy body of uid %d: %w", m.uid, err)
 	} else if n != size {
 		return fmt.Errorf("copy body of uid %d: %d bytes instead of %d", m.uid, n, size)
@@ -69,14 +74,14 @@ func (a *appender) fill(to uint32) error {
 			return err
 		}
 		from := a.next
-		if err := a.record(note{Done: from, Gap: to, Dirty: true}); err != nil {
+		if err := a.record(note{Done: from, Gap: to, Intent: a.plan, Dirty: true}); err != nil {
 			return err
 		}
 		if err := a.skip(from, to); err != nil {
 			return err
 		}
 		a.next = to
-		return a.record(note{Done: to, Dirty: true})
+		return a.record(note{Done: to, Intent: a.plan, Dirty: true})
 	}
 	for a.next < to {
 		a.filled.Add(a.next)
@@ -103,7 +108,23 @@ func (a *appender) begin(f flags, date string, size int64) error {
 	if _, err := fmt.Fprintf(a.dst.w, " (%s) %s {%d}\r\n", f, wire.Quoted(date), size); err != nil {
 		return err
 	}
-	return a.dst.awaitContinue()
+	if err := a.dst.awaitContinue(); err != nil {
+		return a.refused(a.next, a.next, err)
+	}
+	return nil
+}
+
+// refused says which messages the target did not take. What trying again cannot mend holds the user.
+func (a *appender) refused(from, to uint32, err error) error {
+	what := fmt.Sprintf("append uid %s to %s", wire.Range{From: from, To: to}, wire.Quoted(a.folder))
+	var r *backend.Refused
+	if errors.As(err, &r) {
+		switch strings.ToUpper(r.Code) {
+		case "OVERQUOTA", "TOOBIG", "LIMIT":
+			return holdf("%s: %v", what, err)
+		}
+	}
+	return fmt.Errorf("%s: %w", what, err)
 }
 
 // took notes that the message of i was written whole.
@@ -132,7 +153,7 @@ func (a *appender) flush() error {
 	a.dst.w.WriteString("\r\n")
 	res, err := a.dst.finish(a.tag, nil)
 	if err != nil {
-		return fmt.Errorf("append uids %d:%d to %s: %w", first, a.next-1, wire.Quoted(a.folder), err)
+		return a.refused(first, a.next-1, err)
 	}
 	if err := a.check(res.code, wire.Range{From: first, To: a.next - 1}); err != nil {
 		return err

@@ -217,6 +217,23 @@ func (c *client) finish(tag string, on func(response) error) (result, error) {
 	}
 }
 
+// lastWords returns what the server said about the command tag or the connection before it stopped listening, or cause if it said nothing.
+func (c *client) lastWords(tag string, cause error) error {
+	for range 100 {
+		if c.d.Next() != nil {
+			break
+		}
+		var refused *backend.Refused
+		if _, err := c.readOther(nil); errors.As(err, &refused) {
+			return err
+		}
+		if res := c.done[tag]; res.err != nil {
+			return res.err
+		}
+	}
+	return c.errorf("send: %w", cause)
+}
+
 // readOther takes the response that the decoder has begun. It returns the tag of a completion, whose result it keeps in done.
 func (c *client) readOther(on func(response) error) (tag string, err error) {
 	if tag = c.d.Atom(); tag != "*" {

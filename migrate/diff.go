@@ -14,6 +14,8 @@ type difference struct {
 	extra   wire.Set           // in the target, not in the source: to be expunged
 	flags   map[flags]wire.Set // flags that the target has to set, and where
 	dates   wire.Set           // INTERNALDATE differs: cannot be mended
+
+	unlisted bool // the source lists more or fewer messages than it says to have: nothing is proven (I1)
 }
 
 // compare tells how dst differs from src in UIDs below next. Both are in order of UID.
@@ -54,7 +56,7 @@ func (d *difference) both(src, dst *message) {
 
 // empty reports whether there is nothing to do.
 func (d *difference) empty() bool {
-	return len(d.missing) == 0 && len(d.extra) == 0 && len(d.flags) == 0 && len(d.dates) == 0
+	return len(d.missing) == 0 && len(d.extra) == 0 && len(d.flags) == 0 && len(d.dates) == 0 && !d.unlisted
 }
 
 // size counts the messages concerned.
@@ -108,7 +110,11 @@ func (c *client) apply(folder string, d difference) error {
 	for _, f := range sets {
 		for _, part := range d.flags[f].Split(maxSetText) {
 			if _, err := c.do(nil, "UID STORE", part.String(), "FLAGS.SILENT ("+string(f)+")"); err != nil {
-				return fmt.Errorf("set flags in %s: %w", wire.Quoted(folder), err)
+				err = fmt.Errorf("set flags (%s) of uid %s in %s: %w", f, short(part), wire.Quoted(folder), err)
+				if refusedForGood(err) {
+					return hold{err.Error()}
+				}
+				return err
 			}
 		}
 	}

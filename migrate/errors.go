@@ -38,6 +38,19 @@ func permanent(err error) (reason string, ok bool) {
 	return "", false
 }
 
+// refusedForGood reports whether a server refused a command for what it says, not for a trouble of its own (RFC 5530).
+func refusedForGood(err error) bool {
+	var r *backend.Refused
+	if !errors.As(err, &r) || r.Status == "BYE" {
+		return false
+	}
+	switch r.Code {
+	case "UNAVAILABLE", "INUSE", "SERVERBUG", "EXPUNGEISSUED":
+		return false
+	}
+	return true
+}
+
 // authFailed reports whether a server refused a login for the credentials' sake, not for its own.
 func authFailed(err error) bool {
 	var r *backend.Refused

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"imapferry/internal/backend"
 	"imapferry/internal/wire"
@@ -126,7 +127,8 @@ func (l *lane) create(ctx context.Context, m *mailbox) (note, error) {
 	if there != nil && there.messages > 0 {
 		return note{}, foreign(m.name, there)
 	}
-	if there != nil && there.uidNext > 1 && there.uidValidity == m.status.uidValidity { // I7: only the engine gives it this
+	// Both accounts may have been made in the same second; but then the target has not given out as many UIDs (I7).
+	if there != nil && there.uidNext > 1 && there.uidNext >= m.status.uidNext && there.uidValidity == m.status.uidValidity {
 		return note{}, holdf("target folder %s has the source's UIDVALIDITY, but nothing is recorded of it; was this user moved before?", wire.Quoted(m.name))
 	}
 	if there != nil && there.uidNext > 1 {
@@ -184,6 +186,7 @@ func (l *lane) first(ctx context.Context, m *mailbox) (int64, error) {
 // pass compares the folder on both sides, mends the target, copies what is new, and looks again until nothing differs; then it records the proof.
 // A folder that is written to all the time cannot be proven while its users go on; that is left to the hold.
 func (l *lane) pass(ctx context.Context, m *mailbox, n note) (changed int64, err error) {
+	var before difference
 	for range maxLooks {
 		d, added, err := l.passOnce(ctx, m, n.Done)
 		if err != nil {
@@ -193,6 +196,12 @@ func (l *lane) pass(ctx context.Context, m *mailbox, n note) (changed int64, err
 		if d.empty() && added == 0 {
 			return changed, l.prove(ctx, m)
 		}
+		for f, set := range d.flags {
+			if slices.Equal(set, before.flags[f]) {
+				return changed, holdf("%s uid %s: the target does not keep the flags (%s)", wire.Quoted(m.name), short(set), f)
+			}
+		}
+		before = d
 		if _, n, err = l.w.folder(m.name); err != nil {
 			return changed, err
 		}
@@ -227,6 +236,7 @@ func (l *lane) passOnce(ctx context.Context, m *mailbox, next uint32) (d differe
 		return d, 0, foreign(m.name, &status{messages: uint32(len(dst))})
 	}
 	d = compare(src, dst, next)
+	d.unlisted = src.below(m.status.uidNext) != int(m.status.messages)
 	if len(d.missing) > 0 {
 		return d, 0, shifted{m.name, short(d.missing), "nothing"}
 	}
@@ -341,6 +351,7 @@ func (l *lane) stream(a *appender, from, to uint32) error {
 			batch = append(batch, intent{all[0].uid, all[0].date.Unix(), all[0].size})
 			all = all[1:]
 		}
+		a.plan = batch
 		if err := a.record(note{Done: a.next, Intent: batch, Dirty: true}); err != nil {
 			return err
 		}

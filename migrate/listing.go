@@ -49,6 +49,13 @@ func (l listing) find(uid uint32) (*message, bool) {
 	return &l[i], true
 }
 
+// below counts the messages whose UID is below next.
+func (l listing) below(next uint32) (n int) {
+	for n = len(l); n > 0 && l[n-1].uid >= next; n-- {
+	}
+	return n
+}
+
 // list reads the messages of the open folder whose UID is at least from, with the given items beside UID.
 func (c *client) list(from uint32, items string) (listing, error) {
 	var l listing

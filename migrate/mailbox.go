@@ -97,6 +97,9 @@ func (c *client) survey() (*account, error) {
 // saying so; a folder that cannot be opened for any other reason may hold mail, and is not passed over (I10).
 func (c *client) askAgain(a *account, items string) error {
 	for _, m := range a.mailboxes {
+		if m.selectable && m.status.uidValidity != 0 && m.status.uidNext == 0 {
+			return holdf("%s in the %s: STATUS tells no UIDNEXT, without which nothing can be proven", wire.Quoted(m.name), c.side)
+		}
 		if !m.selectable || m.status.uidValidity != 0 {
 			continue
 		}

@@ -5,6 +5,9 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
+
+	"imapferry/state"
 )
 
 // TestShiftedBeforeBody: the target gives another UID while the body that comes next is not yet read. The body must not be taken for the source's
@@ -28,5 +31,95 @@ func TestShiftedBeforeBody(t *testing.T) {
 	s.migrated()
 	if r, err := s.store.Get(s.ctx, "alice"); err != nil || r.Attempts != 0 || strings.Contains(s.log.String(), "trying again") {
 		t.Errorf("it took a second try: %+v, %v", r, err)
+	}
+}
+
+// TestAppendRefused: whatever the target says to an APPEND, and whenever, the reason names folder, UIDs and its words, and what it took is neither lost nor
+// there twice after it has thought better of it (I1, I10).
+func TestAppendRefused(t *testing.T) {
+	for _, caps := range []string{batchCaps, plainCaps} {
+		for answer, held := range map[string]bool{
+			"%t NO [OVERQUOTA] mailbox is full\r\n": true, "%t NO [LIMIT] too many flags\r\n": true,
+			"%t NO [TRYCREATE] no such folder\r\n": false, "%t NO out of cheese\r\n": false, "* BYE [UNAVAILABLE] going down\r\n": false,
+		} {
+			t.Run(fmt.Sprintf("%s %s", caps, strings.TrimSpace(answer)), func(t *testing.T) {
+				t.Parallel()
+				s := small(newStage(t, caps))
+				s.settings.HoldBudget = 20 * time.Second // the fakes are slow with large bodies
+				s.src.deliver("INBOX", 50, 51)
+				s.src.folders["INBOX"].mail[3].body = strings.Repeat("0123456789abcde\n", 1<<18) // more than most buffers on the way
+				var once atomic.Bool
+				s.dst.onBody = func(_ int, size int64) (string, bool) {
+					return answer, size > 1<<20 && once.CompareAndSwap(false, true)
+				}
+				s.start()
+				words := strings.TrimSpace(strings.NewReplacer("%t ", "", "* ", "").Replace(answer))
+				s.failing(`to "INBOX"`, "50", words)
+				if held {
+					s.held()
+					s.retry()
+				}
+				s.await("migrated", func(r state.Record) bool { return r.Phase == state.Migrated })
+				s.migrated()
+			})
+		}
+	}
+}
+
+// TestFlagsNotKept: a target that refuses a flag, or takes it without keeping it, holds the user with the flag and the UID (I2, I10).
+func TestFlagsNotKept(t *testing.T) {
+	for _, answer := range []string{"%t OK stored, so to speak\r\n", "%t NO invalid keyword\r\n", "%t BAD invalid keyword\r\n"} {
+		s := one(newStage(t, batchCaps))
+		s.src.deliver("INBOX", 1)
+		s.dst.hook = func(verb, args string) (string, bool) {
+			if verb == "UID FETCH" {
+				return "* 1 FETCH (UID 1 FLAGS (\\Seen) INTERNALDATE \"" + fakeDate + "\")\r\n%t OK done\r\n", true
+			}
+			return answer, verb == "UID STORE"
+		}
+		s.src.do(func() { s.src.folders["INBOX"].mail[0].flags = `\Seen $Odd` })
+		s.start()
+		s.held("INBOX", "uid 1", "$Odd")
+		s.stop()
+	}
+}
+
+// TestListingShort: a source that lists fewer messages than it has must not be taken for proven (I1).
+func TestListingShort(t *testing.T) {
+	s := one(newStage(t, batchCaps))
+	s.src.deliver("INBOX", 1, 2)
+	s.src.hook = func(verb, args string) (string, bool) {
+		if verb != "UID FETCH" {
+			return "", false
+		}
+		var line string
+		s.src.do(func() { line = s.src.folders["INBOX"].mail[0].items(args) })
+		return "* 1 FETCH (" + line + ")\r\n%t OK done\r\n", true
+	}
+	s.start()
+	s.failing(`"INBOX" is not proven equal`)
+}
+
+// TestNoUIDNext: a source without UIDNEXT in STATUS holds the user, instead of counting from 2^32 (I9).
+func TestNoUIDNext(t *testing.T) {
+	s := newStage(t, batchCaps)
+	s.src.hook = func(verb, args string) (string, bool) {
+		return "* STATUS INBOX (MESSAGES 1 UIDVALIDITY 7)\r\n%t OK done\r\n", verb == "STATUS"
+	}
+	s.start()
+	s.held(`"INBOX"`, "no UIDNEXT")
+}
+
+// TestCutAfterGap: without MULTIAPPEND a long gap in the middle of a recorded batch does not make the engine forget what comes after it (I4).
+func TestCutAfterGap(t *testing.T) {
+	for n := 20; n < 60; n++ {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			t.Parallel()
+			s := one(newStage(t, plainCaps))
+			s.src.deliver("INBOX", 1, 40, 41, 80, 81)
+			s.dst.do(func() { s.dst.cutAt, s.dst.effect = n, true })
+			s.start()
+			s.migrated()
+		})
 	}
 }

@@ -48,7 +48,7 @@ func TestMessageUnreadable(t *testing.T) {
 		"* 1 FETCH (UID 1 FLAGS () INTERNALDATE \"" + fakeDate + "\" BODY[] NIL)\r\n%t OK done\r\n": `"INBOX" uid 1: the source cannot read`,
 		"* 1 FETCH (UID 1 FLAGS () INTERNALDATE \"" + fakeDate + "\")\r\n%t OK done\r\n":            `"INBOX" uid 1: source sends no body`,
 		"* 1 FETCH (BODY[] {1}\r\nx UID 1 INTERNALDATE \"" + fakeDate + "\")\r\n%t OK done\r\n":     "in another order",
-		"%t NO [SERVERBUG] message 1 is damaged\r\n":                                                 `"INBOX" from source: source refused command: NO [SERVERBUG] message 1 is damaged`,
+		"%t NO [SERVERBUG] message 1 is damaged\r\n":                                                `"INBOX" from source: source refused command: NO [SERVERBUG] message 1 is damaged`,
 		"* BYE disk died\r\n": "disk died",
 		"* 1 FETCH (UID 1 FLAGS () INTERNALDATE \"" + fakeDate + "\" BODY[] {99}\r\nshort* BYE": "uid 1",
 	}
