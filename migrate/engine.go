@@ -41,6 +41,7 @@ const (
 	defaultLanes = 2
 	maxSecrets   = 5 // different secrets of one user, the newest ones
 	dueLimit     = 100
+	maxDue       = 1_000_000   // looked through for users who may be migrated
 	lookEvery    = time.Second // for users who have become due
 	storeTimeout = 10 * time.Second
 	firstRetry   = time.Second
@@ -175,12 +176,7 @@ func (e *Engine) dispatch(ctx context.Context) {
 func (e *Engine) ready(ctx context.Context) []string {
 	var due []string
 	if !e.needsSecret() {
-		ctx, cancel := context.WithTimeout(ctx, storeTimeout)
-		defer cancel()
-		var err error
-		if due, err = e.cfg.Store.Due(ctx, dueLimit); err != nil {
-			e.cfg.Log.Warn("asking the store for users who are due", "err", err)
-		}
+		due = e.due(ctx)
 	}
 	now := time.Now()
 	e.mu.Lock()
@@ -193,7 +189,7 @@ func (e *Engine) ready(ctx context.Context) []string {
 	}
 	slices.SortFunc(users, func(a, b string) int { return e.users[b].offered.Compare(e.users[a].offered) })
 	for _, u := range due {
-		if c := e.users[u]; e.cfg.admits(u) && (c == nil || !c.busy && len(c.secrets) == 0) {
+		if c := e.users[u]; c == nil || !c.busy && len(c.secrets) == 0 {
 			users = append(users, u)
 		}
 	}
@@ -202,6 +198,25 @@ func (e *Engine) ready(ctx context.Context) []string {
 		e.candidate(u).busy = true
 	}
 	return users
+}
+
+// due asks the store for users who are due and may be migrated. Those who may not stay due, and must not hide the others for ever.
+func (e *Engine) due(ctx context.Context) []string {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	for limit := dueLimit; ; limit *= 10 {
+		all, err := e.cfg.Store.Due(ctx, limit)
+		if err != nil {
+			if ctx.Err() != context.Canceled {
+				e.cfg.Log.Warn("asking the store for users who are due", "err", err)
+			}
+			return nil
+		}
+		some := slices.DeleteFunc(slices.Clone(all), func(u string) bool { return !e.cfg.admits(u) })
+		if len(some) > 0 || len(all) < limit || limit >= maxDue {
+			return some
+		}
+	}
 }
 
 // move works on one user, as far as it goes now, and notes when to look again.

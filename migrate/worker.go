@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"imapferry/internal/backend"
+	"imapferry/internal/wire"
 	"imapferry/state"
 )
 
@@ -208,7 +209,9 @@ func (w *worker) folder(folder string) (state.Folder, note, error) {
 
 func (w *worker) putFolder(ctx context.Context, f state.Folder, n note) error {
 	f.Engine = n.bytes()
-	if err := w.e.cfg.Store.PutFolder(ctx, w.held(), f); err != nil {
+	if err := w.e.cfg.Store.PutFolder(ctx, w.held(), f); errors.Is(err, state.ErrInvalid) {
+		return holdf("folder %s: %v", wire.Quoted(f.Name), err)
+	} else if err != nil {
 		return err
 	}
 	w.mu.Lock()
