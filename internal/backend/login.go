@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -66,10 +67,33 @@ func (c *Conn) login(ctx context.Context, authz, user string, secret Secret) (te
 		return nil
 	})
 	var refused *Refused
-	if err != nil && !errors.As(err, &refused) {
+	if errors.As(err, &refused) {
+		refused.withhold(authz, user, secret)
+	} else if err != nil {
 		err = fmt.Errorf("log in to %s: %w", c.backend.name, err)
 	}
 	return text, err
+}
+
+// withhold drops the server's words if they repeat the secret in a form in which it was sent: they go to logs and records (I8). Without regard to case, since
+// servers like to print commands in capitals.
+func (e *Refused) withhold(authz, user string, secret Secret) {
+	sent := []string{
+		string(secret),
+		strings.Trim(wire.Quoted(string(secret)), `"`),
+		base64.StdEncoding.EncodeToString([]byte(authz + "\x00" + user + "\x00" + string(secret))),
+	}
+	holds := func(said string) bool {
+		return slices.ContainsFunc(sent, func(s string) bool {
+			return s != "" && strings.Contains(strings.ToLower(said), strings.ToLower(s))
+		})
+	}
+	if holds(e.Text) {
+		e.Text = "(its words hold the password)"
+	}
+	if name, args, _ := strings.Cut(e.Code, " "); holds(args) { // the name alone is a word of the protocol, whatever the password
+		e.Code = name
+	}
 }
 
 // authenticate prefers AUTHENTICATE PLAIN, which is the only way to name another user. Servers without it get LOGIN, with literals for what a quoted

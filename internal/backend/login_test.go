@@ -75,6 +75,24 @@ func TestLoginRefused(t *testing.T) {
 	refusedAs(t, err, "BYE", "", "down")
 }
 
+// A server that printed the command it had not liked put the password into the log of imapferry and the reason of the held user (I8).
+func TestRefusalRepeatsSecret(t *testing.T) {
+	const sasl = "S * OK [CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR] ready"
+	for _, tt := range []struct{ greeting, secret, sent, said string }{
+		{greeting, "Secret", `C f1 LOGIN "alice" "Secret"`, `S f1 BAD unknown command: LOGIN "alice" "Secret"`},
+		{greeting, `se"cret`, `C f1 LOGIN "alice" "se\"cret"`, `S f1 NO LOGIN "ALICE" "SE\"CRET" failed`},
+		{greeting, "secret", `C f1 LOGIN "alice" "secret"`, `S f1 NO [X-LINE secret] failed`},
+		{sasl, "secret", "C f1 AUTHENTICATE PLAIN AGFsaWNlAHNlY3JldA==", "S f1 BAD AUTHENTICATE PLAIN AGFsaWNlAHNlY3JldA=="},
+		{greeting, "secret", `C f1 LOGIN "alice" "secret"`, "S * BYE secret"},
+	} {
+		_, err := dial(t, script(t, tt.greeting, tt.sent, tt.said)).LoginOwn(t.Context(), "alice", Secret(tt.secret))
+		var r *Refused
+		if !errors.As(err, &r) || strings.Contains(strings.ToLower(err.Error()), "cret") || strings.Contains(err.Error(), "AGFs") {
+			t.Errorf("%s: %v", tt.said, err)
+		}
+	}
+}
+
 // A NUL would end a field of PLAIN and begin another: it is refused before anything is sent.
 func TestLoginNUL(t *testing.T) {
 	c := dial(t, script(t, greeting))
