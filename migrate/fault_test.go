@@ -149,11 +149,11 @@ func TestStoreFails(t *testing.T) {
 	}
 }
 
-// TestConnectionCut cuts a connection at each command in turn, every other one after it has taken effect: nothing is lost, nothing is there
+// TestConnectionCut cuts a connection at every third command in turn, some after it has taken effect: nothing is lost, nothing is there
 // twice (I1, I4).
 func TestConnectionCut(t *testing.T) {
 	for _, how := range [][2]string{{batchCaps, "source"}, {batchCaps, "target"}, {plainCaps, "target"}} {
-		for n := 1; n <= 46; n++ {
+		for n := 1; n <= 46; n += 3 { // odd and even in turn
 			t.Run(fmt.Sprintf("%s %s %d", how[0], how[1], n), func(t *testing.T) {
 				t.Parallel()
 				s := small(newStage(t, how[0]))

@@ -162,6 +162,9 @@ func (c *client) create(folder string) error {
 	if errors.As(err, &refused) && (wire.EqualFold(refused.Code, "CANNOT") || refused.Status == "BAD") {
 		return holdf("the %s cannot have a folder %s: %s", c.side, wire.Quoted(folder), refused.Text)
 	}
+	if errors.As(err, &refused) && wire.EqualFold(refused.Code, "ALREADYEXISTS") {
+		return nil // made just now as the parent of a folder that another lane has made; the caller looks whether it is new
+	}
 	if err != nil {
 		return fmt.Errorf("create %s in %s: %w", wire.Quoted(folder), c.side, err)
 	}

@@ -149,3 +149,20 @@ func (d *dying) setUIDValidity(ctx context.Context, user, folder string, v uint3
 	}
 	return nil
 }
+
+// TestCreatedMeanwhile: a lane makes a folder that another one has just made as the parent of its own.
+func TestCreatedMeanwhile(t *testing.T) {
+	s := one(newStage(t, batchCaps))
+	s.src.deliver("Work", 1)
+	s.dst.hook = func(verb, args string) (string, bool) {
+		if verb == "CREATE" {
+			s.dst.do(func() { s.dst.create("Work") })
+		}
+		return "", false
+	}
+	s.start()
+	s.migrated()
+	if strings.Contains(s.log.String(), "trying again") {
+		t.Error("it took a second try")
+	}
+}
