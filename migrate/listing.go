@@ -40,15 +40,6 @@ const internalDate = "_2-Jan-2006 15:04:05 -0700"
 // listing is the messages of one folder in order of UID.
 type listing []message
 
-// find returns the message uid.
-func (l listing) find(uid uint32) (*message, bool) {
-	i, ok := slices.BinarySearchFunc(l, uid, func(m message, uid uint32) int { return int(int64(m.uid) - int64(uid)) })
-	if !ok {
-		return nil, false
-	}
-	return &l[i], true
-}
-
 // below counts the messages whose UID is below next.
 func (l listing) below(next uint32) (n int) {
 	for n = len(l); n > 0 && l[n-1].uid >= next; n-- {
