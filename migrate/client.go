@@ -37,6 +37,7 @@ type client struct {
 	done     map[string]result // completions read while waiting for another one
 	selected string
 	readOnly bool
+	qresync  bool        // ENABLE QRESYNC has succeeded
 	stop     func() bool // ends the watch of the context
 }
 

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 
+	"golang.org/x/sync/errgroup"
+
 	"imapferry/internal/backend"
 	"imapferry/internal/wire"
 	"imapferry/state"
@@ -22,24 +24,33 @@ type lane struct {
 }
 
 func (w *worker) openLane(ctx context.Context) (*lane, error) {
-	src, err := open(ctx, w.e.cfg.Source, w.user, w.secrets)
-	if err != nil {
-		return nil, err
-	}
-	dst, err := open(ctx, w.e.cfg.Target, w.user, w.secrets)
-	if err != nil {
-		src.close()
-		if authFailed(err) {
+	l := &lane{w: w, ctx: ctx}
+	var both errgroup.Group
+	both.Go(func() (err error) {
+		if l.src, err = open(ctx, w.e.cfg.Source, w.user, w.secrets); err == nil {
+			err = l.src.enableQresync()
+		}
+		return err
+	})
+	both.Go(func() (err error) {
+		if l.dst, err = open(ctx, w.e.cfg.Target, w.user, w.secrets); authFailed(err) {
 			err = holdf("the target does not let the user in: %v", err)
 		}
+		return err
+	})
+	if err := both.Wait(); err != nil {
+		l.close()
 		return nil, err
 	}
-	return &lane{w, ctx, src, dst}, nil
+	return l, nil
 }
 
 func (l *lane) close() {
-	l.src.close()
-	l.dst.close()
+	for _, c := range []*client{l.src, l.dst} {
+		if c != nil {
+			c.close()
+		}
+	}
 }
 
 // sync brings one folder of the target to what the source holds, and returns how many messages it had to touch. m is as the
@@ -90,6 +101,15 @@ func (l *lane) syncOnce(ctx context.Context, m *mailbox) (int64, error) {
 	if f.UIDValidity == 0 {
 		if n, err = l.create(ctx, m); err != nil {
 			return 0, err
+		}
+	}
+	if l.src.qresync && !n.Dirty && f.HighestModSeq != 0 {
+		changed, done, err := l.follow(ctx, m, f, n)
+		if err != nil || done {
+			return changed, err
+		}
+		if _, n, err = l.w.folder(m.name); err != nil {
+			return changed, err
 		}
 	}
 	if _, err := l.openSource(m); err != nil {

@@ -49,6 +49,11 @@ func (l listing) below(next uint32) (n int) {
 
 // list reads the messages of the open folder whose UID is at least from, with the given items beside UID.
 func (c *client) list(from uint32, items string) (listing, error) {
+	return c.listing(fmt.Sprintf("%d:*", from), from, items)
+}
+
+// listing reads the messages of the open folder in the set whose UID is at least from.
+func (c *client) listing(set string, from uint32, items string) (listing, error) {
 	var l listing
 	intern := map[flags]flags{} // few different sets of flags serve a whole folder
 	_, err := c.do(func(r response) error {
@@ -76,7 +81,7 @@ func (c *client) list(from uint32, items string) (listing, error) {
 		m.raw = ""
 		l = append(l, m)
 		return nil
-	}, "UID FETCH", fmt.Sprintf("%d:*", from), "(UID "+items+")")
+	}, "UID FETCH", set, "(UID "+items+")")
 	if err != nil {
 		return nil, fmt.Errorf("list %s in %s: %w", wire.Quoted(c.selected), c.side, err)
 	}

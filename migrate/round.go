@@ -34,15 +34,18 @@ func (w *worker) round(ctx context.Context) (changed int64, err error) {
 
 // syncAll shares folders out among the lanes.
 func (w *worker) syncAll(ctx context.Context, todo []*mailbox) (int64, error) {
+	if err := w.needLanes(ctx, len(todo)); err != nil {
+		return 0, err
+	}
 	queue := make(chan *mailbox, len(todo))
 	for _, m := range todo {
 		queue <- m
 	}
 	close(queue)
 	counts := make([]int64, len(w.lanes))
-	g, ctx := errgroup.WithContext(ctx)
+	g, together := errgroup.WithContext(ctx)
 	for i, l := range w.lanes {
-		g.Go(func() error { return l.work(ctx, queue, &counts[i]) })
+		g.Go(func() error { return l.work(together, queue, &counts[i]) })
 	}
 	err := g.Wait()
 	var sum int64

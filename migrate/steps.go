@@ -10,7 +10,7 @@ import (
 
 // prepare looks whether the user can be moved at all, and writes nothing to the target.
 func (w *worker) prepare(ctx context.Context) (state.Phase, string, error) {
-	if err := w.needLanes(ctx); err != nil {
+	if err := w.needLanes(ctx, 1); err != nil {
 		return 0, "", err
 	}
 	l := w.lanes[0]
@@ -89,7 +89,7 @@ func (w *worker) begin(ctx context.Context) error {
 	if len(w.lanes) > 0 {
 		return nil // the same lease has just done the step before
 	}
-	if err := w.needLanes(ctx); err != nil {
+	if err := w.needLanes(ctx, 1); err != nil {
 		return err
 	}
 	l := w.lanes[0]

@@ -259,9 +259,9 @@ func (w *worker) forget(ctx context.Context, known map[string]state.Folder) erro
 	return nil
 }
 
-// needLanes opens the connections, once.
-func (w *worker) needLanes(ctx context.Context) error {
-	for len(w.lanes) < w.e.cfg.Lanes {
+// needLanes sees to it that n pairs of connections are open, or as many as are configured.
+func (w *worker) needLanes(ctx context.Context, n int) error {
+	for len(w.lanes) < min(n, w.e.cfg.Lanes) {
 		l, err := w.openLane(ctx)
 		if err != nil {
 			if len(w.lanes) > 0 { // the server limits connections: fewer will do
