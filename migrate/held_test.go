@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"imapferry/internal/testbed"
 	"imapferry/state"
@@ -57,6 +58,9 @@ func TestForeignMailHolds(t *testing.T) {
 func testForeignMailHolds(t *testing.T, format string, plain bool) {
 	x := newCrossing(t, "maildir", format, func(x *crossing) { x.plain = plain })
 	x.seed("alice", testbed.SeedSpec{Seed: 2, NoLarge: true})
+	for began := time.Now().Unix(); time.Now().Unix() == began; { // Dovecot's UIDVALIDITY is the second in which the folder is made
+		time.Sleep(10 * time.Millisecond)
+	}
 	x.deliver(x.dst, "alice", "INBOX", "not from here")
 	before := x.snapshot(x.dst, "alice")
 	x.start()
