@@ -299,8 +299,6 @@ func (e *Engine) under(ctx context.Context, w *worker) outcome {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 	defer cancel()
 	out := w.end(ctx, err)
-	if err := e.cfg.Store.Release(ctx, w.held()); err != nil && !errors.Is(err, state.ErrLost) {
-		w.log.Warn("giving back the lease", "err", err)
-	}
+	w.release(ctx)
 	return out
 }

@@ -140,9 +140,12 @@ func (l *lane) openSource(m *mailbox) (status, error) {
 
 // create makes the folder in the target, or takes an empty one that has never held a message.
 func (l *lane) create(ctx context.Context, m *mailbox) (note, error) {
-	there, err := l.dst.statusOf(m.name)
-	if err != nil {
-		return note{}, err
+	var there *status
+	var err error
+	if l.w.begun(m.name) {
+		if there, err = l.dst.statusOf(m.name); err != nil {
+			return note{}, err
+		}
 	}
 	if there != nil && there.messages > 0 {
 		return note{}, foreign(m.name, there)
@@ -172,7 +175,8 @@ func (l *lane) create(ctx context.Context, m *mailbox) (note, error) {
 		return note{}, holdf("target folder %s cannot be made new: it does not begin with UID 1; delete it at the target", wire.Quoted(m.name))
 	}
 	n := note{Done: 1, Dirty: true}
-	return n, l.w.putFolder(ctx, state.Folder{Name: m.name, UIDValidity: m.status.uidValidity, TargetUIDValidity: there.uidValidity}, n)
+	l.w.remember(state.Folder{Name: m.name, UIDValidity: m.status.uidValidity, TargetUIDValidity: there.uidValidity}, n)
+	return n, nil
 }
 
 // create makes a folder. A name that the server does not take stays one.

@@ -45,6 +45,23 @@ func (w *worker) end(ctx context.Context, err error) outcome {
 
 // write tells the store how it ended, and returns out. Where that cannot be written, the user is in some other phase than the worker knows, so another
 // worker looks soon: a user may not be left in cutover.
+// maxReleases is how often the store is told that the lease is given back. After that it ends by itself.
+const maxReleases = 3
+
+// release gives back the lease, so that the next worker need not wait for its end. A second Release does no harm.
+func (w *worker) release(ctx context.Context) {
+	for try := 1; ; try++ {
+		err := w.e.cfg.Store.Release(ctx, w.held())
+		if err == nil || errors.Is(err, state.ErrLost) {
+			return
+		}
+		if try == maxReleases || ctx.Err() != nil {
+			w.log.Warn("giving back the lease", "err", err)
+			return
+		}
+	}
+}
+
 func (w *worker) write(ctx context.Context, to state.Phase, c state.Change, out outcome) outcome {
 	if _, err := w.e.cfg.Store.Advance(ctx, w.held(), to, c); err != nil {
 		w.log.Warn("writing how it ended", "phase", to, "err", err)

@@ -23,11 +23,7 @@ func (w *worker) prepare(ctx context.Context) (state.Phase, string, error) {
 	if err := w.claim(ctx, l.src); err != nil {
 		return 0, "", err
 	}
-	dst, err := l.dst.survey()
-	if err != nil {
-		return 0, "", err
-	}
-	if err := w.checkTarget(ctx, l, dst); err != nil {
+	if _, err := w.surveyTarget(ctx, l); err != nil {
 		return 0, "", err
 	}
 	return state.Copying, "", nil
@@ -96,13 +92,25 @@ func (w *worker) begin(ctx context.Context) error {
 	if err := sameNames(l.src, l.dst); err != nil {
 		return err
 	}
-	dst, err := l.dst.survey()
+	dst, err := w.surveyTarget(ctx, l)
 	if err != nil {
-		return err
-	}
-	if err := w.checkTarget(ctx, l, dst); err != nil {
 		return err
 	}
 	w.progress.done.Store(dst.messages())
 	return nil
+}
+
+// surveyTarget looks at the target and proves that it is as it was left. From then on nobody but this worker makes folders there.
+func (w *worker) surveyTarget(ctx context.Context, l *lane) (*account, error) {
+	dst, err := l.dst.survey()
+	if err != nil {
+		return nil, err
+	}
+	w.mu.Lock()
+	w.there = make(map[string]bool, len(dst.mailboxes))
+	for n, m := range dst.mailboxes {
+		w.there[n] = m.selectable
+	}
+	w.mu.Unlock()
+	return dst, w.checkTarget(ctx, l, dst)
 }

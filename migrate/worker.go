@@ -35,6 +35,7 @@ type worker struct {
 	lease   state.Lease
 	rec     state.Record
 	folders map[string]state.Folder
+	there   map[string]bool // the folders that the target had when the lease began
 
 	// Owned by the goroutine that runs the worker.
 	lanes []*lane
@@ -218,6 +219,21 @@ func (w *worker) putFolder(ctx context.Context, f state.Folder, n note) error {
 	defer w.mu.Unlock()
 	w.folders[f.Name] = f
 	return nil
+}
+
+// begun reports whether the target had the folder when the lease began: to ask the server for one that it does not have costs a list of all.
+func (w *worker) begun(folder string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.there[folder]
+}
+
+// remember is putFolder for a folder that holds nothing yet: there is nothing in it to prove after a crash, so the store need not know.
+func (w *worker) remember(f state.Folder, n note) {
+	f.Engine = n.bytes()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.folders[f.Name] = f
 }
 
 // putNote replaces the note of a folder and leaves the rest, and how far the bodies are proven.
