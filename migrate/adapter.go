@@ -8,15 +8,16 @@ import (
 	"imapferry/state"
 )
 
-// adapter is what a kind of target can do beside IMAP, to give messages the UIDs and folders the UIDVALIDITY of the source. user is the name at
-// the target. Folder names are raw.
+// adapter is what a kind of target can do beside IMAP, to give messages the UIDs and folders the UIDVALIDITY of the
+// source. user is the name at the target. Folder names are raw.
 type adapter interface {
 	name() string
 	fidelity() state.Fidelity
 	// prepare is called for an empty folder before its first message.
 	prepare(ctx context.Context, user, folder string, source status) error
-	// skip makes to the UIDNEXT of folder, which is from, over a gap longer than copyGap. dst may have any folder open, and has another or none open afterwards.
-	// It is not called for folders that have the source's UIDVALIDITY already.
+	// skip makes to the UIDNEXT of folder, which is from, over a gap longer than copyGap. dst may have any folder
+	// open, and has another or none open afterwards. It is not called for folders that have the source's UIDVALIDITY
+	// already.
 	skip(ctx context.Context, dst *client, user, folder string, from, to uint32) error
 	// setUIDValidity gives folder, which nobody has open, the UIDVALIDITY v, where the kind of target can.
 	setUIDValidity(ctx context.Context, user, folder string, v uint32) error
@@ -33,8 +34,9 @@ func (imapAdapter) fidelity() state.Fidelity { return state.Translated }
 func (imapAdapter) prepare(context.Context, string, string, status) error        { return nil }
 func (imapAdapter) setUIDValidity(context.Context, string, string, uint32) error { return nil }
 
-// Gaps up to copyGap are made by copying with every kind of target: the placeholders leave records of their expunge, which clients that
-// resynchronise by QRESYNC need. A gap up to maxCopyGap costs a target that has no other way a few seconds, and some disk for as long.
+// Gaps up to copyGap are made by copying with every kind of target: the placeholders leave records of their expunge,
+// which clients that resynchronise by QRESYNC need. A gap up to maxCopyGap costs a target that has no other way a few
+// seconds, and some disk for as long.
 const (
 	copyGap    = 100_000
 	maxCopyGap = 1 << 20
@@ -49,8 +51,8 @@ func (imapAdapter) skip(_ context.Context, dst *client, _, folder string, from, 
 	return dst.copyPlaceholders(folder, from, to)
 }
 
-// copyPlaceholders appends one placeholder and copies it within the folder, doubling, until to comes next; all of them are expunged. One COPY
-// takes UIDs as fast as the target can write them.
+// copyPlaceholders appends one placeholder and copies it within the folder, doubling, until to comes next; all of
+// them are expunged. One COPY takes UIDs as fast as the target can write them.
 func (dst *client) copyPlaceholders(folder string, from, to uint32) error {
 	a := appender{dst: dst, folder: folder, next: from, count: func(int64, int64) {}}
 	if err := a.placeholder(); err != nil {

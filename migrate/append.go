@@ -10,8 +10,8 @@ import (
 	"imapferry/internal/wire"
 )
 
-// Bounds of a batch. A transaction costs the target a few milliseconds whatever it holds, so batches are large; memory does not depend on them, because bodies
-// are passed on as they come.
+// Bounds of a batch. A transaction costs the target a few milliseconds whatever it holds, so batches are large;
+// memory does not depend on them, because bodies are passed on as they come.
 const (
 	batchMessages = maxIntent
 	batchBytes    = 16 << 20
@@ -23,9 +23,10 @@ const (
 
 // appender writes messages of one folder to the target in UID order, each at its own UID.
 //
-// The order of steps makes a crash harmless at every point: bodies are streamed into one MULTIAPPEND (RFC 3502), which takes effect whole when its last
-// line end arrives; before that is sent, the store has the intent, which says what the target then holds. Without MULTIAPPEND each message takes effect
-// by itself, and the caller has recorded the intent of many at once, from a listing.
+// The order of steps makes a crash harmless at every point: bodies are streamed into one MULTIAPPEND (RFC 3502),
+// which takes effect whole when its last line end arrives; before that is sent, the store has the intent, which says
+// what the target then holds. Without MULTIAPPEND each message takes effect by itself, and the caller has recorded
+// the intent of many at once, from a listing.
 type appender struct {
 	dst    *client
 	folder string

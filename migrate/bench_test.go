@@ -13,9 +13,10 @@ import (
 	"imapferry/internal/testbed"
 )
 
-// BenchmarkMigrate copies one generated mailbox between two Dovecots by imapferry, by `doveadm backup -R` over imapc, by mbsync, and by a pipe that
-// does nothing but FETCH and MULTIAPPEND (the floor), taking turns, and prints each tool's median beside the floor's and doveadm's. Then the same with nothing changed
-// and with one message in a hundred changed. `make bench-migrate` runs it.
+// BenchmarkMigrate copies one generated mailbox between two Dovecots by imapferry, by `doveadm backup -R` over imapc,
+// by mbsync, and by a pipe that does nothing but FETCH and MULTIAPPEND (the floor), taking turns, and prints each
+// tool's median beside the floor's and doveadm's. Then the same with nothing changed and with one message in a
+// hundred changed. `make bench-migrate` runs it.
 func BenchmarkMigrate(b *testing.B) {
 	for _, missing := range []float64{0.1, 0.3} {
 		b.Run(fmt.Sprintf("missing=%g", missing), func(b *testing.B) { benchMigrate(b, missing) })

@@ -253,7 +253,8 @@ func newFerry(ctx context.Context, b *testing.B, src, dst *testbed.Dovecot) tria
 
 func (t *ferry) close() { t.store.Close() }
 
-// copy does all that a worker does up to the cutover: for the first time also the copy, and always a round that proves UIDs, flags and dates.
+// copy does all that a worker does up to the cutover: for the first time also the copy, and always a round that
+// proves UIDs, flags and dates.
 func (t *ferry) copy() error {
 	lease, rec, err := t.store.Acquire(t.ctx, "alice", "bench", time.Minute)
 	if err != nil {

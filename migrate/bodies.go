@@ -9,7 +9,8 @@ import (
 	"imapferry/internal/wire"
 )
 
-// How many bodies a sample takes. It is to show that bodies arrive at all and whole, not to find the one bad message; "all" is for that.
+// How many bodies a sample takes. It is to show that bodies arrive at all and whole, not to find the one bad message;
+// "all" is for that.
 const (
 	sampleMessages = 5
 	sampleFolders  = 100

@@ -25,8 +25,8 @@ const (
 // limits of what is kept of one response; bodies are streamed and do not count.
 var limits = wire.Limits{Line: 8 << 20, Literal: 1 << 20, Total: 16 << 20}
 
-// client is one IMAP connection of a worker. It belongs to one goroutine. After an error that is not a *backend.Refused or errSyntax it is of no
-// use any more.
+// client is one IMAP connection of a worker. It belongs to one goroutine. After an error that is not a
+// *backend.Refused or errSyntax it is of no use any more.
 type client struct {
 	conn     *backend.Conn
 	caps     backend.Caps
@@ -118,7 +118,8 @@ func (s stallGuard) Write(p []byte) (int, error) {
 // name is a mailbox name among the parts of a command.
 type name string
 
-// start writes a command, which is sent at the latest when its completion is awaited, and returns its tag. Parts are string, sent as they are, or name.
+// start writes a command, which is sent at the latest when its completion is awaited, and returns its tag. Parts are
+// string, sent as they are, or name.
 func (c *client) start(parts ...any) (tag string, err error) {
 	c.tag++
 	tag = "w" + strconv.Itoa(c.tag)
@@ -156,8 +157,8 @@ func (c *client) writeName(s string) error {
 	return nil
 }
 
-// awaitContinue sends what is buffered and waits for the continuation request. Completions of other commands are kept. A refusal of the
-// command itself is returned as *backend.Refused.
+// awaitContinue sends what is buffered and waits for the continuation request. Completions of other commands are
+// kept. A refusal of the command itself is returned as *backend.Refused.
 func (c *client) awaitContinue() error {
 	if err := c.w.Flush(); err != nil {
 		return c.errorf("send: %w", err)
@@ -195,7 +196,8 @@ func (c *client) do(on func(response) error, parts ...any) (result, error) {
 	return c.finish(tag, on)
 }
 
-// finish waits for the completion of tag. A syntax error in one response is reported at the end, and the rest is read all the same.
+// finish waits for the completion of tag. A syntax error in one response is reported at the end, and the rest is read
+// all the same.
 func (c *client) finish(tag string, on func(response) error) (result, error) {
 	if err := c.w.Flush(); err != nil {
 		return result{}, c.errorf("send: %w", err)
@@ -218,7 +220,8 @@ func (c *client) finish(tag string, on func(response) error) (result, error) {
 	}
 }
 
-// lastWords returns what the server said about the command tag or the connection before it stopped listening, or cause if it said nothing.
+// lastWords returns what the server said about the command tag or the connection before it stopped listening, or
+// cause if it said nothing.
 func (c *client) lastWords(tag string, cause error) error {
 	for range 100 {
 		if c.d.Next() != nil {

@@ -185,7 +185,8 @@ func TestCrossingExact(t *testing.T) {
 	}
 }
 
-// TestCrossingTranslated moves the same into a Dovecot that has nothing but IMAP: UIDs are equal, UIDVALIDITY is the relay's business.
+// TestCrossingTranslated moves the same into a Dovecot that has nothing but IMAP: UIDs are equal, UIDVALIDITY is the
+// relay's business.
 func TestCrossingTranslated(t *testing.T) {
 	x := newCrossing(t, "maildir", "mdbox", func(x *crossing) { x.plain = true })
 	x.seed("alice", testbed.SeedSpec{Seed: 1})

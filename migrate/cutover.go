@@ -17,8 +17,8 @@ const ackPoll = 10 * time.Millisecond
 // switchTimeout bounds the tries to end a committed cutover. It cannot be called off any more; the next worker goes on.
 const switchTimeout = 20 * time.Second
 
-// cutover switches the user, or leaves everything as it was (I5): all nodes hold, a last round that proves what has changed, then commit and switch.
-// Whatever fails before the commit calls it off.
+// cutover switches the user, or leaves everything as it was (I5): all nodes hold, a last round that proves what has
+// changed, then commit and switch. Whatever fails before the commit calls it off.
 func (w *worker) cutover(ctx context.Context) (state.Phase, string, error) {
 	store, attempt := w.e.cfg.Store, rand.Text()
 	began := time.Now()

@@ -69,9 +69,9 @@ func (d *delta) below(next uint32) (s wire.Set) {
 	return s
 }
 
-// follow brings over what has happened in a folder since it was proven equal, without looking at the rest, and proves it again: what was equal, with the
-// same messages added, changed and taken away on both sides, and the same count in the end, is equal. done is false if that cannot be
-// told; then the whole listings have to be compared.
+// follow brings over what has happened in a folder since it was proven equal, without looking at the rest, and proves
+// it again: what was equal, with the same messages added, changed and taken away on both sides, and the same count in
+// the end, is equal. done is false if that cannot be told; then the whole listings have to be compared.
 func (l *lane) follow(ctx context.Context, m *mailbox, f state.Folder, n note) (changed int64, done bool, err error) {
 	d, err := l.src.since(m.name, f.UIDValidity, f.HighestModSeq)
 	if err != nil {

@@ -39,7 +39,8 @@ const (
 func newDovecotAdapter(base string, key backend.Secret) (*dovecotAdapter, error) {
 	u, err := url.Parse(base)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-		return nil, fmt.Errorf("target.doveadm_url: %q is not an http(s) URL; give it as http://host:8080/doveadm/v1", base)
+		// Not quoted: a URL may hold a password, and one that cannot be parsed shows where (I8).
+		return nil, errors.New("target.doveadm_url: is not an http(s) URL; give it as http://host:8080/doveadm/v1")
 	}
 	if key == "" {
 		return nil, errors.New("target.doveadm_api_key: missing; doveadm_url needs the doveadm_api_key of the server")

@@ -200,7 +200,8 @@ func (e *Engine) ready(ctx context.Context) []string {
 	return users
 }
 
-// due asks the store for users who are due and may be migrated. Those who may not stay due, and must not hide the others for ever.
+// due asks the store for users who are due and may be migrated. Those who may not stay due, and must not hide the
+// others for ever.
 func (e *Engine) due(ctx context.Context) []string {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()

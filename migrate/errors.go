@@ -17,8 +17,8 @@ func (h hold) Error() string { return h.reason }
 
 func holdf(format string, args ...any) error { return hold{fmt.Sprintf(format, args...)} }
 
-// shifted says that the target gave other UIDs than were due: somebody else's mail, or a dead worker's last batch, came in between.
-// The folder has to be copied anew, if all that it holds is provably ours.
+// shifted says that the target gave other UIDs than were due: somebody else's mail, or a dead worker's last batch,
+// came in between. The folder has to be copied anew, if all that it holds is provably ours.
 type shifted struct {
 	folder string
 	want   string

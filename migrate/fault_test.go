@@ -129,8 +129,8 @@ func (s *stage) settled() {
 	})
 }
 
-// TestStoreFails lets each call to the store fail in turn, before it takes effect and after: the user is migrated all the same, both sides are equal, and nothing
-// is left behind (I1, I5, I6).
+// TestStoreFails lets each call to the store fail in turn, before it takes effect and after: the user is migrated all
+// the same, both sides are equal, and nothing is left behind (I1, I5, I6).
 func TestStoreFails(t *testing.T) {
 	for n := int64(1); n <= 33; n++ {
 		for _, effect := range []bool{false, true} {
@@ -149,8 +149,8 @@ func TestStoreFails(t *testing.T) {
 	}
 }
 
-// TestConnectionCut cuts a connection at every third command in turn, some after it has taken effect: nothing is lost, nothing is there
-// twice (I1, I4).
+// TestConnectionCut cuts a connection at every third command in turn, some after it has taken effect: nothing is
+// lost, nothing is there twice (I1, I4).
 func TestConnectionCut(t *testing.T) {
 	for _, how := range [][2]string{{batchCaps, "source"}, {batchCaps, "target"}, {plainCaps, "target"}} {
 		for n := 1; n <= 46; n += 3 { // odd and even in turn

@@ -92,7 +92,8 @@ func testForeignMailHolds(t *testing.T, format string, plain bool) {
 	x.same("alice", testbed.DiffOptions{IgnoreUIDValidity: plain, IgnoreModSeq: plain})
 }
 
-// TestForeignMailWhileCopied: mail that somebody delivers into the target between two leases is seen before anything is written (I4).
+// TestForeignMailWhileCopied: mail that somebody delivers into the target between two leases is seen before anything
+// is written (I4).
 func TestForeignMailWhileCopied(t *testing.T) {
 	x := newCrossing(t, "maildir", "mdbox", func(x *crossing) { x.settings.HoldBudget = minHold })
 	x.seed("alice", testbed.SeedSpec{Seed: 2, NoLarge: true})

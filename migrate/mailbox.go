@@ -63,8 +63,8 @@ func (a *account) messages() (n int64) {
 	return n
 }
 
-// survey lists all folders with their status, and the subscriptions. What it tells was read before anything that is read later, so a
-// change after it shows in the next survey.
+// survey lists all folders with their status, and the subscriptions. What it tells was read before anything that is
+// read later, so a change after it shows in the next survey.
 func (c *client) survey() (*account, error) {
 	a := &account{mailboxes: map[string]*mailbox{}, subscribed: map[string]bool{}}
 	items := "MESSAGES UIDNEXT UIDVALIDITY"
@@ -93,8 +93,9 @@ func (c *client) survey() (*account, error) {
 	return a, nil
 }
 
-// askAgain asks for the status of folders that have none so far. Servers list folders that do not exist, as parents of others, without
-// saying so; a folder that cannot be opened for any other reason may hold mail, and is not passed over (I10).
+// askAgain asks for the status of folders that have none so far. Servers list folders that do not exist, as parents
+// of others, without saying so; a folder that cannot be opened for any other reason may hold mail, and is not passed
+// over (I10).
 func (c *client) askAgain(a *account, items string) error {
 	for _, m := range a.mailboxes {
 		if m.selectable && m.status.uidValidity != 0 && m.status.uidNext == 0 {
@@ -119,8 +120,8 @@ func (c *client) askAgain(a *account, items string) error {
 	return nil
 }
 
-// nonexistent goes by the text too, since Dovecot 2.3 gives the code (RFC 5530) to some of these refusals only, and lists a deleted
-// parent of other folders as if it were there.
+// nonexistent goes by the text too, since Dovecot 2.3 gives the code (RFC 5530) to some of these refusals only, and
+// lists a deleted parent of other folders as if it were there.
 func nonexistent(r *backend.Refused) bool {
 	return wire.EqualFold(r.Code, "NONEXISTENT") || strings.HasPrefix(r.Text, "Mailbox doesn't exist")
 }
@@ -223,7 +224,8 @@ func parseStatus(d *wire.Decoder) (name string, s status) {
 	return name, s
 }
 
-// openFolder selects a folder, read-only unless write, and returns its status; without CONDSTORE modSeq is 0. What SELECT does not tell is asked by STATUS before.
+// openFolder selects a folder, read-only unless write, and returns its status; without CONDSTORE modSeq is 0. What
+// SELECT does not tell is asked by STATUS before.
 func (c *client) openFolder(folder string, write bool) (status, error) {
 	verb := "EXAMINE"
 	if write {
@@ -263,7 +265,8 @@ func (s *status) takeCode(code string) {
 	}
 }
 
-// closeFolder leaves the selected folder without expunging anything: CLOSE removes \Deleted messages unless the folder was opened read-only.
+// closeFolder leaves the selected folder without expunging anything: CLOSE removes \Deleted messages unless the
+// folder was opened read-only.
 func (c *client) closeFolder() error {
 	if c.selected == "" {
 		return nil

@@ -12,8 +12,8 @@ import (
 // maxIntent bounds an intent, and with it a batch: the note has to fit into state.Folder.Engine.
 const maxIntent = 500
 
-// note is what the engine remembers of a folder in state.Folder.Engine. It proves, after a crash, what in the target is ours (I4): all UIDs below
-// Done, and of those from Done on exactly what Intent tells.
+// note is what the engine remembers of a folder in state.Folder.Engine. It proves, after a crash, what in the target
+// is ours (I4): all UIDs below Done, and of those from Done on exactly what Intent tells.
 type note struct {
 	Done   uint32   `json:"d,omitempty"` // UIDs below are ours; the target's UIDNEXT when nothing is under way
 	Intent []intent `json:"i,omitempty"` // the batch that was about to be committed
@@ -53,7 +53,8 @@ func (i *intent) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// placeholder is the message that takes the place of a UID that the source does not use, until it is expunged. Its date and size tell it.
+// placeholder is the message that takes the place of a UID that the source does not use, until it is expunged. Its
+// date and size tell it.
 const (
 	placeholder     = "Subject: imapferry placeholder\r\n\r\n"
 	placeholderDate = "01-Jan-1990 00:00:00 +0000"

@@ -43,9 +43,9 @@ func (w *worker) end(ctx context.Context, err error) outcome {
 	return w.write(ctx, w.rec.Phase, state.Change{Reason: err.Error(), Retry: again}, outcome{again: again})
 }
 
-// write tells the store how it ended, and returns out. Where that cannot be written, the user is in some other phase than the worker knows, so another
-// worker looks soon: a user may not be left in cutover.
-// maxReleases is how often the store is told that the lease is given back. After that it ends by itself.
+// write tells the store how it ended, and returns out. Where that cannot be written, the user is in some other phase
+// than the worker knows, so another worker looks soon: a user may not be left in cutover. maxReleases is how often
+// the store is told that the lease is given back. After that it ends by itself.
 const maxReleases = 3
 
 // release gives back the lease, so that the next worker need not wait for its end. A second Release does no harm.

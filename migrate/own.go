@@ -21,8 +21,9 @@ func another(folder string, s status) error {
 		wire.Quoted(folder), s.uidValidity)
 }
 
-// checkTarget demands, before the first write of a lease, that the target holds nothing but what the engine has recorded as its own (I4),
-// and looks just as the last pass left it (I7). It settles what a dead worker had under way.
+// checkTarget demands, before the first write of a lease, that the target holds nothing but what the engine has
+// recorded as its own (I4), and looks just as the last pass left it (I7). It settles what a dead worker had under
+// way.
 func (w *worker) checkTarget(ctx context.Context, l *lane, dst *account) error {
 	known := w.known()
 	if len(known) == 0 {
@@ -69,7 +70,8 @@ func (w *worker) wiped(dst *account, known map[string]state.Folder) bool {
 	return true
 }
 
-// checkFolder compares one folder of the target, nil if there is none, with its note, and moves Done to where the target's UIDNEXT really is.
+// checkFolder compares one folder of the target, nil if there is none, with its note, and moves Done to where the
+// target's UIDNEXT really is.
 func (w *worker) checkFolder(ctx context.Context, l *lane, f state.Folder, m *mailbox) error {
 	n, err := readNote(f)
 	if err != nil {

@@ -35,8 +35,8 @@ func one(s *stage) *stage {
 	return s
 }
 
-// TestSwappedFolder: while a user is copied, somebody puts another folder in the place of one that is copied already. Its mail has UIDs that the
-// engine has given out too, and is not taken for the engine's own (I4).
+// TestSwappedFolder: while a user is copied, somebody puts another folder in the place of one that is copied already.
+// Its mail has UIDs that the engine has given out too, and is not taken for the engine's own (I4).
 func TestSwappedFolder(t *testing.T) {
 	s := one(newStage(t, batchCaps))
 	s.src.deliver("Work", 1, 2, 3)
@@ -69,8 +69,8 @@ func (f *forgetful) DeleteFolder(ctx context.Context, l state.Lease, name string
 	return f.Store.DeleteFolder(ctx, l, name)
 }
 
-// TestDeletedButRecorded: a folder that is gone at the source is deleted in the target, and the engine dies before it can say so. The user goes on,
-// since nobody else deleted it.
+// TestDeletedButRecorded: a folder that is gone at the source is deleted in the target, and the engine dies before it
+// can say so. The user goes on, since nobody else deleted it.
 func TestDeletedButRecorded(t *testing.T) {
 	s := one(newStage(t, batchCaps))
 	s.wrap = func(b *boltstate.Store) Store {
@@ -105,8 +105,8 @@ func (e exact) setUIDValidity(_ context.Context, _, folder string, v uint32) err
 	return nil
 }
 
-// TestEmptiedAfterMove: the store is lost after the switch, and the user has deleted all mail since. The target is as empty as a new one, but it is
-// live, and is not filled with the source's old mail (I7).
+// TestEmptiedAfterMove: the store is lost after the switch, and the user has deleted all mail since. The target is as
+// empty as a new one, but it is live, and is not filled with the source's old mail (I7).
 func TestEmptiedAfterMove(t *testing.T) {
 	s := newStage(t, batchCaps)
 	s.src.deliver("INBOX", 1, 2, 3)

@@ -10,8 +10,8 @@ import (
 	"imapferry/state"
 )
 
-// TestShiftedBeforeBody: the target gives another UID while the body that comes next is not yet read. The body must not be taken for the source's
-// replies, whatever is in it (I9), and the folder is copied anew.
+// TestShiftedBeforeBody: the target gives another UID while the body that comes next is not yet read. The body must
+// not be taken for the source's replies, whatever is in it (I9), and the folder is copied anew.
 func TestShiftedBeforeBody(t *testing.T) {
 	s := newStage(t, plainCaps)
 	s.src.deliver("Work", 3, 4)
@@ -34,8 +34,8 @@ func TestShiftedBeforeBody(t *testing.T) {
 	}
 }
 
-// TestAppendRefused: whatever the target says to an APPEND, and whenever, the reason names folder, UIDs and its words, and what it took is neither lost nor
-// there twice after it has thought better of it (I1, I10).
+// TestAppendRefused: whatever the target says to an APPEND, and whenever, the reason names folder, UIDs and its
+// words, and what it took is neither lost nor there twice after it has thought better of it (I1, I10).
 func TestAppendRefused(t *testing.T) {
 	for _, caps := range []string{batchCaps, plainCaps} {
 		for answer, held := range map[string]bool{
@@ -66,7 +66,8 @@ func TestAppendRefused(t *testing.T) {
 	}
 }
 
-// TestFlagsNotKept: a target that refuses a flag, or takes it without keeping it, holds the user with the flag and the UID (I2, I10).
+// TestFlagsNotKept: a target that refuses a flag, or takes it without keeping it, holds the user with the flag and
+// the UID (I2, I10).
 func TestFlagsNotKept(t *testing.T) {
 	for _, answer := range []string{"%t OK stored, so to speak\r\n", "%t NO invalid keyword\r\n", "%t BAD invalid keyword\r\n"} {
 		s := one(newStage(t, batchCaps))
@@ -110,7 +111,8 @@ func TestNoUIDNext(t *testing.T) {
 	s.held(`"INBOX"`, "no UIDNEXT")
 }
 
-// TestCutAfterGap: without MULTIAPPEND a long gap in the middle of a recorded batch does not make the engine forget what comes after it (I4).
+// TestCutAfterGap: without MULTIAPPEND a long gap in the middle of a recorded batch does not make the engine forget
+// what comes after it (I4).
 func TestCutAfterGap(t *testing.T) {
 	for n := 20; n < 60; n++ {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {

@@ -24,8 +24,8 @@ func link(t *testing.T, dir, from, to string) {
 	}
 }
 
-// TestStopAnywhere ends the engine at random moments of the copy and starts another one on the same store: nothing is lost, nothing is there
-// twice (I1, I4), while the user changes mail in between.
+// TestStopAnywhere ends the engine at random moments of the copy and starts another one on the same store: nothing is
+// lost, nothing is there twice (I1, I4), while the user changes mail in between.
 func TestStopAnywhere(t *testing.T) {
 	for _, plain := range []bool{false, true} {
 		name := map[bool]string{false: "dovecot", true: "imap"}[plain]
@@ -53,7 +53,8 @@ func TestStopAnywhere(t *testing.T) {
 	}
 }
 
-// TestChangesWhileTailing: everything that the user and others do in the source until the switch is in the target after it (I1, I2).
+// TestChangesWhileTailing: everything that the user and others do in the source until the switch is in the target
+// after it (I1, I2).
 func TestChangesWhileTailing(t *testing.T) {
 	x := newCrossing(t, "maildir", "mdbox", func(x *crossing) { x.settings.HoldBudget = minHold })
 	x.seed("alice", testbed.SeedSpec{Seed: 8, NoLarge: true})

@@ -7,7 +7,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// round surveys the source and brings over every folder that is not proven to be unchanged. It returns how many messages it had to touch.
+// round surveys the source and brings over every folder that is not proven to be unchanged. It returns how many
+// messages it had to touch.
 func (w *worker) round(ctx context.Context) (changed int64, err error) {
 	src, err := w.lanes[0].src.survey()
 	if err != nil {

@@ -8,14 +8,15 @@ import (
 	"imapferry/internal/wire"
 )
 
-// A dead worker's last batch may still stand, whole, in a buffer of the target, and take effect after a new worker has looked. It is given this long.
-// A batch that comes later still shows as shifted UIDs.
+// A dead worker's last batch may still stand, whole, in a buffer of the target, and take effect after a new worker
+// has looked. It is given this long. A batch that comes later still shows as shifted UIDs.
 const (
 	settleTime = 2 * time.Second
 	settleStep = 100 * time.Millisecond
 )
 
-// settle waits until the batch that the note tells of is in the target, or is unlikely to come any more, and returns the folder's status.
+// settle waits until the batch that the note tells of is in the target, or is unlikely to come any more, and returns
+// the folder's status.
 func (w *worker) settle(ctx context.Context, l *lane, folder string, n note) (status, error) {
 	due := n.Done
 	if len(n.Intent) > 0 {

@@ -27,8 +27,8 @@ func (m *meddler) PutFolder(ctx context.Context, l state.Lease, f state.Folder) 
 	return m.Store.PutFolder(ctx, l, f)
 }
 
-// TestLateBatch: the last batch of a dead worker takes effect just before the same batch comes again. The folder is copied anew, and
-// nothing is there twice (I1).
+// TestLateBatch: the last batch of a dead worker takes effect just before the same batch comes again. The folder is
+// copied anew, and nothing is there twice (I1).
 func TestLateBatch(t *testing.T) {
 	for _, folder := range []string{"INBOX", "Archive"} {
 		for _, plain := range []bool{false, true} {

@@ -19,7 +19,8 @@ func TestOddDate(t *testing.T) {
 	}
 }
 
-// TestUnsolicitedFetch: the source tells of changed flags, of new and expunged mail in the middle of listings and bodies, with UID and without (I2).
+// TestUnsolicitedFetch: the source tells of changed flags, of new and expunged mail in the middle of listings and
+// bodies, with UID and without (I2).
 func TestUnsolicitedFetch(t *testing.T) {
 	s := one(newStage(t, batchCaps))
 	s.src.deliver("INBOX", 1, 2, 3, 7)
@@ -42,7 +43,8 @@ func TestUnsolicitedFetch(t *testing.T) {
 	s.migrated()
 }
 
-// TestMessageUnreadable: what the source cannot send holds the user with folder and UID, or is tried again with the source's words (I10).
+// TestMessageUnreadable: what the source cannot send holds the user with folder and UID, or is tried again with the
+// source's words (I10).
 func TestMessageUnreadable(t *testing.T) {
 	bodies := map[string]string{
 		"* 1 FETCH (UID 1 FLAGS () INTERNALDATE \"" + fakeDate + "\" BODY[] NIL)\r\n%t OK done\r\n": `"INBOX" uid 1: the source cannot read`,

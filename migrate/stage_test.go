@@ -157,7 +157,8 @@ func (s *stage) says(r state.Record, words []string) {
 	}
 }
 
-// TestStage moves a small account between the fakes, by both ways to append, so that the tests on them fail for their own reasons.
+// TestStage moves a small account between the fakes, by both ways to append, so that the tests on them fail for their
+// own reasons.
 func TestStage(t *testing.T) {
 	for _, caps := range []string{batchCaps, plainCaps} {
 		s := newStage(t, caps)

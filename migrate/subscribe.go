@@ -47,6 +47,9 @@ func (c *client) subscribe(folder string, exists bool) error {
 	}
 	for _, verb := range []string{"CREATE", "SUBSCRIBE", "DELETE"} {
 		if _, err := c.do(nil, verb, name(folder)); err != nil {
+			if errors.As(err, &refused) && refused.Status == "NO" {
+				return holdf("the subscription of %s, a folder that is gone, cannot be carried over: %s: %s; unsubscribe it at the source", wire.Quoted(folder), verb, refused.Text)
+			}
 			return fmt.Errorf("subscribe to the missing folder %s: %s: %w", wire.Quoted(folder), verb, err)
 		}
 	}

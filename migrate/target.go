@@ -8,8 +8,8 @@ import (
 	"imapferry/internal/backend"
 )
 
-// tryTarget demands that the target lets the user in with every secret that is known, because it will have to prove them itself after the switch.
-// A user who is locked out is never cut over.
+// tryTarget demands that the target lets the user in with every secret that is known, because it will have to prove
+// them itself after the switch. A user who is locked out is never cut over.
 func (w *worker) tryTarget(ctx context.Context) error {
 	if w.e.cfg.Prove == "source" {
 		return nil

@@ -127,7 +127,8 @@ func (manyDue) Due(_ context.Context, limit int) ([]string, error) {
 	return all[:min(limit, len(all))], nil
 }
 
-// FuzzResponse feeds what a server says to the parsers of FETCH, LIST and STATUS: they never panic, and keep no more than they were sent (I9).
+// FuzzResponse feeds what a server says to the parsers of FETCH, LIST and STATUS: they never panic, and keep no more
+// than they were sent (I9).
 func FuzzResponse(f *testing.F) {
 	for _, s := range []string{"(UID 7 FLAGS (\\Seen a) INTERNALDATE \"" + fakeDate + "\" BODY[] {3}\r\nabc)", "(\\Noselect) \"/\" {3}\r\na/b", "INBOX (MESSAGES 1 UIDNEXT 2 UIDVALIDITY 3)",
 		"(BODY[] NIL)", "(((", "(UID 99999999999)", "() NIL \"", "(FLAGS (\\Recent) UID 1 BODY[HEADER.FIELDS (A)] \"\")"} {

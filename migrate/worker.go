@@ -62,7 +62,8 @@ func (p *progress) add(messages, bytes int64) {
 	p.bytes.Add(bytes)
 }
 
-// run advances the user from phase to phase until there is nothing more to do now, and returns what went wrong. The context ends when the lease does.
+// run advances the user from phase to phase until there is nothing more to do now, and returns what went wrong. The
+// context ends when the lease does.
 func (w *worker) run(ctx context.Context) error {
 	defer w.closeLanes()
 	for {
@@ -122,8 +123,9 @@ func (w *worker) setLease(l state.Lease) {
 	w.lease = l
 }
 
-// keepLease renews the lease and reports progress until ctx ends, and calls lost when the lease can no more be counted on: when the store says so,
-// or when it has not answered for so long that the lease may have ended, counted from when the last renewal began (I6).
+// keepLease renews the lease and reports progress until ctx ends, and calls lost when the lease can no more be
+// counted on: when the store says so, or when it has not answered for so long that the lease may have ended, counted
+// from when the last renewal began (I6).
 func (w *worker) keepLease(ctx context.Context, lost context.CancelCauseFunc) {
 	tick := time.NewTicker(reportEvery)
 	defer tick.Stop()
@@ -221,14 +223,16 @@ func (w *worker) putFolder(ctx context.Context, f state.Folder, n note) error {
 	return nil
 }
 
-// begun reports whether the target had the folder when the lease began: to ask the server for one that it does not have costs a list of all.
+// begun reports whether the target had the folder when the lease began: to ask the server for one that it does not
+// have costs a list of all.
 func (w *worker) begun(folder string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.there[folder]
 }
 
-// remember is putFolder for a folder that holds nothing yet: there is nothing in it to prove after a crash, so the store need not know.
+// remember is putFolder for a folder that holds nothing yet: there is nothing in it to prove after a crash, so the
+// store need not know.
 func (w *worker) remember(f state.Folder, n note) {
 	f.Engine = n.bytes()
 	w.mu.Lock()
@@ -298,8 +302,8 @@ func (w *worker) closeLanes() {
 	w.lanes = nil
 }
 
-// proven reports whether the folder needs no look: nothing has changed in the source since it was proven equal. That can be told only with CONDSTORE,
-// because flags change without any other trace.
+// proven reports whether the folder needs no look: nothing has changed in the source since it was proven equal. That
+// can be told only with CONDSTORE, because flags change without any other trace.
 func (w *worker) proven(m *mailbox) bool {
 	f, n, err := w.folder(m.name)
 	return err == nil && !n.Dirty && f.HighestModSeq != 0 &&

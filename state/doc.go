@@ -1,8 +1,9 @@
 // Package state is how far each user is, who may change that, and which nodes must agree before a user is switched.
 //
 // A user's Record carries a Phase. Workers advance it through a Lease; nodes read it to route logins and acknowledge
-// holds; operators read all of it. Everything goes through a Store, of which there are two: boltstate, one file and one node, and redisstate, any number of
-// nodes. statetest is the suite that both pass, and this page is their contract.
+// holds; operators read all of it. Everything goes through a Store, of which there are two: boltstate, one file and
+// one node, and redisstate, any number of nodes. statetest is the suite that both pass, and this page is their
+// contract.
 //
 //	(none) ─► pending ─► copying ─► tailing ─► cutover ─► migrated ─► finalized
 //	              ▲          │          ▲  │        │
@@ -17,10 +18,11 @@
 //
 // # The cutover
 //
-// BeginCutover moves a tailing user to cutover, names the live nodes and puts a hold into the inbox of each. A node that has
-// stopped sending anything to the source acknowledges with epoch and attempt. When all have, Commit and then Switch end it: after Commit nothing
-// calls the cutover off any more, and after Switch the user is migrated. Until Commit anything that fails calls it off, and past the deadline any node may; a late Commit is
-// refused (I5). A node resumes the source only after reading that the attempt is over.
+// BeginCutover moves a tailing user to cutover, names the live nodes and puts a hold into the inbox of each. A node
+// that has stopped sending anything to the source acknowledges with epoch and attempt. When all have, Commit and then
+// Switch end it: after Commit nothing calls the cutover off any more, and after Switch the user is migrated. Until
+// Commit anything that fails calls it off, and past the deadline any node may; a late Commit is refused (I5). A node
+// resumes the source only after reading that the attempt is over.
 //
 // A worker that takes over a user in cutover calls the attempt off, unless it was committed: then it switches.
 package state

@@ -11,8 +11,8 @@ const folderForm = 1
 // folderHead is the length of what stands before Engine: the form, four numbers of four bytes and one of eight.
 const folderHead = 1 + 4*4 + 8
 
-// Pack returns f without its name, as stores keep it: the name is the key. JSON would spoil names and notes that are not UTF-8, and there
-// may be many folders for each user.
+// Pack returns f without its name, as stores keep it: the name is the key. JSON would spoil names and notes that are
+// not UTF-8, and there may be many folders for each user.
 func (f Folder) Pack() []byte {
 	b := make([]byte, 0, folderHead+len(f.Engine))
 	b = append(b, folderForm)

@@ -18,8 +18,9 @@ const (
 	MaxToken  = 256      // bytes of a token
 )
 
-// CheckName returns ErrInvalid with what is wrong, unless name may name a user, an owner, a node or an attempt. Control characters
-// are refused because a name is printed, logged and used as part of a key; so is what is not UTF-8, because JSON would change it.
+// CheckName returns ErrInvalid with what is wrong, unless name may name a user, an owner, a node or an attempt.
+// Control characters are refused because a name is printed, logged and used as part of a key; so is what is not
+// UTF-8, because JSON would change it.
 func CheckName(kind, name string) error {
 	switch {
 	case name == "":

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Errors that a Store returns, wrapped or bare. Any other error means that the store could not be asked, and that nothing is known about
-// whether a write took place.
+// Errors that a Store returns, wrapped or bare. Any other error means that the store could not be asked, and that
+// nothing is known about whether a write took place.
 var (
 	ErrUnknown = errors.New("user is not known")                    // no such record
 	ErrBusy    = errors.New("another worker holds the lease")       // Acquire
@@ -35,30 +35,33 @@ type Store interface {
 	Close() error
 }
 
-// Users reads records and makes them. Methods that name a user whom no Offer has made return ErrUnknown, unless they say otherwise.
+// Users reads records and makes them. Methods that name a user whom no Offer has made return ErrUnknown, unless they
+// say otherwise.
 type Users interface {
-	// Offer makes user known: it creates a pending record if there is none, and returns the record. It returns ErrInvalid for names
-	// that CheckName refuses; there is no record of them, so everything else says ErrUnknown.
+	// Offer makes user known: it creates a pending record if there is none, and returns the record. It returns
+	// ErrInvalid for names that CheckName refuses; there is no record of them, so everything else says ErrUnknown.
 	Offer(ctx context.Context, user string) (Record, error)
 	// Get returns the record of user, or ErrUnknown.
 	Get(ctx context.Context, user string) (Record, error)
-	// List returns at most limit records in order of user name, those after the name after ("" for the first). A zero phase means all.
-	// Fewer than limit means that there are no more. A user who changes phase meanwhile may be missed.
+	// List returns at most limit records in order of user name, those after the name after ("" for the first). A zero
+	// phase means all. Fewer than limit means that there are no more. A user who changes phase meanwhile may be
+	// missed.
 	List(ctx context.Context, phase Phase, after string, limit int) ([]Record, error)
 	// Counts returns how many users are in each phase, without reading all users.
 	Counts(ctx context.Context) (map[Phase]int64, error)
-	// Due returns at most limit users whose next try has come and whose lease is free, those first who have waited longest: pending, copying and tailing
-	// users, and users in cutover whose worker is gone, whatever their next try. A user waits since the creation, since the last lease ended, or since
-	// the next try came, whichever is latest.
+	// Due returns at most limit users whose next try has come and whose lease is free, those first who have waited
+	// longest: pending, copying and tailing users, and users in cutover whose worker is gone, whatever their next
+	// try. A user waits since the creation, since the last lease ended, or since the next try came, whichever is
+	// latest.
 	Due(ctx context.Context, limit int) ([]string, error)
 	// Claim binds tokens, which identify one mailbox, to user. If any of them is bound to another user, nothing is
 	// bound and that user's name is returned, the one of the first such token; else "". The user need not be known yet.
 	Claim(ctx context.Context, user string, tokens []string) (other string, err error)
-	// Retry takes user out of held into pending, without reason and failed tries, or makes the next try due now. It returns ErrPhase for users whom the
-	// target serves.
+	// Retry takes user out of held into pending, without reason and failed tries, or makes the next try due now. It
+	// returns ErrPhase for users whom the target serves.
 	Retry(ctx context.Context, user string) (Record, error)
-	// Tally adds to the counts of sessions of user that were moved to the target and that were ended because of the switch. Any node may, at any time.
-	// Negative numbers are ErrInvalid.
+	// Tally adds to the counts of sessions of user that were moved to the target and that were ended because of the
+	// switch. Any node may, at any time. Negative numbers are ErrInvalid.
 	Tally(ctx context.Context, user string, moved, disconnected int64) error
 	// Folders returns the folders of user, in no order.
 	Folders(ctx context.Context, user string) ([]Folder, error)
@@ -78,24 +81,25 @@ type Change struct {
 	Retry    time.Duration // not 0: counts a failed try; the next one is due after Retry. 0 leaves both as they are
 }
 
-// Leases is what a worker does. Every method that takes a Lease returns ErrLost once the lease has ended or another epoch exists; that is
-// looked at before anything else but whether the user is known. A lease ends at its time, not after it.
+// Leases is what a worker does. Every method that takes a Lease returns ErrLost once the lease has ended or another
+// epoch exists; that is looked at before anything else but whether the user is known. A lease ends at its time, not
+// after it.
 type Leases interface {
-	// Acquire takes the lease of user for ttl and raises the epoch. It returns ErrBusy while another owner's lease
-	// is valid (the same owner gets a new lease, and its old one is lost), ErrUnknown, or ErrPhase for users who are finalized or held. Whoever has acquired must look at the returned record:
-	// things may have changed.
+	// Acquire takes the lease of user for ttl and raises the epoch. It returns ErrBusy while another owner's lease is
+	// valid (the same owner gets a new lease, and its old one is lost), ErrUnknown, or ErrPhase for users who are
+	// finalized or held. Whoever has acquired must look at the returned record: things may have changed.
 	Acquire(ctx context.Context, user, owner string, ttl time.Duration) (Lease, Record, error)
 	// Renew extends the lease to ttl from now.
 	Renew(ctx context.Context, l Lease, ttl time.Duration) error
 	// Release ends the lease. The user is due again at once, or at Record.NextTry. A second Release is ErrLost.
 	Release(ctx context.Context, l Lease) error
-	// Advance moves the user to phase to, or leaves the phase when to is the present one, and writes c. It returns ErrPhase if the
-	// transition is not legal; into and out of cutover only Cutovers lead. Entering copying for the first time sets Started. Leaving
-	// a phase forward resets Attempts and NextTry before c.Retry is counted. Entering finalized forgets the folders of an exact user, since no client
-	// needs the relay's table.
+	// Advance moves the user to phase to, or leaves the phase when to is the present one, and writes c. It returns
+	// ErrPhase if the transition is not legal; into and out of cutover only Cutovers lead. Entering copying for the
+	// first time sets Started. Leaving a phase forward resets Attempts and NextTry before c.Retry is counted.
+	// Entering finalized forgets the folders of an exact user, since no client needs the relay's table.
 	Advance(ctx context.Context, l Lease, to Phase, c Change) (Record, error)
-	// Report replaces the user's progress, HoldMS too: begin with the record's. Until the lease ends or the phase changes a crash may lose it; it is the
-	// only write that may come later than its return.
+	// Report replaces the user's progress, HoldMS too: begin with the record's. Until the lease ends or the phase
+	// changes a crash may lose it; it is the only write that may come later than its return.
 	Report(ctx context.Context, l Lease, p Progress) error
 	// PutFolder writes f under its name. It returns ErrInvalid for what Folder.Check refuses.
 	PutFolder(ctx context.Context, l Lease, f Folder) error
@@ -105,45 +109,53 @@ type Leases interface {
 
 // Cutovers is the switch over all nodes.
 type Cutovers interface {
-	// BeginCutover moves the user from tailing to cutover, raises the epoch, sets attempt and a deadline of budget from now, and puts a hold into the
-	// inbox of every live node. The lease that it returns replaces l and ends when l would have. Attempts and NextTry stay, so that a
-	// backoff grows over cutovers that are called off; Reason is cleared. After an error other than those above the attempt may stand, but then it may not be committed: acquire again
-	// and call it off.
+	// BeginCutover moves the user from tailing to cutover, raises the epoch, sets attempt and a deadline of budget
+	// from now, and puts a hold into the inbox of every live node. The lease that it returns replaces l and ends when
+	// l would have. Attempts and NextTry stay, so that a backoff grows over cutovers that are called off; Reason is
+	// cleared. After an error other than those above the attempt may stand, but then it may not be committed: acquire
+	// again and call it off.
 	//
-	// A node that joins later is not waited for and finds nothing in its inbox: it joined before it took its first login, so it reads the phase cutover. A node that joined
-	// before the phase was written is waited for, whatever the store is built on.
+	// A node that joins later is not waited for and finds nothing in its inbox: it joined before it took its first
+	// login, so it reads the phase cutover. A node that joined before the phase was written is waited for, whatever
+	// the store is built on.
 	BeginCutover(ctx context.Context, l Lease, attempt string, budget time.Duration) (Lease, Record, error)
-	// Acknowledge says that no write of the user can reach the source through node any more, until the attempt is over.
-	// It returns ErrPhase if another attempt or epoch, or none, is under way, and ErrFenced. h.Epoch is the one that BeginCutover raised to; a takeover does not
-	// change it. Acknowledging twice is no error.
+	// Acknowledge says that no write of the user can reach the source through node any more, until the attempt is
+	// over. It returns ErrPhase if another attempt or epoch, or none, is under way, and ErrFenced. h.Epoch is the one
+	// that BeginCutover raised to; a takeover does not change it. Acknowledging twice is no error.
 	Acknowledge(ctx context.Context, node Node, h Hold) error
-	// Waiting returns the nodes that have not acknowledged the present attempt and are alive, or ErrPhase if attempt is not under way.
+	// Waiting returns the nodes that have not acknowledged the present attempt and are alive, or ErrPhase if attempt
+	// is not under way.
 	Waiting(ctx context.Context, user, attempt string) ([]Node, error)
-	// CallOff moves the user from cutover back to tailing with reason. The holder of the lease l may do so at any time before Commit; with a zero lease
-	// (l.User alone set) anyone may, past the deadline. It returns ErrPhase if attempt is not under way or is committed, and ErrLost, also
-	// for a zero lease before the deadline. The epoch is raised and the lease ended when the caller is not the holder, so that the worker finds out; the
-	// holder keeps its lease.
+	// CallOff moves the user from cutover back to tailing with reason. The holder of the lease l may do so at any
+	// time before Commit; with a zero lease (l.User alone set) anyone may, past the deadline. It returns ErrPhase if
+	// attempt is not under way or is committed, and ErrLost, also for a zero lease before the deadline. The epoch is
+	// raised and the lease ended when the caller is not the holder, so that the worker finds out; the holder keeps
+	// its lease.
 	CallOff(ctx context.Context, l Lease, attempt, reason string) error
-	// Commit makes the attempt irrevocable. It demands, in this order, lease and epoch (ErrLost), phase and attempt (ErrPhase), the deadline (ErrLate) and all
-	// acknowledgements (ErrWaiting). The epoch must be the one of BeginCutover: who has taken over gets ErrPhase. A second Commit by
-	// the same holder is no error, so it may be asked again when the answer was lost.
+	// Commit makes the attempt irrevocable. It demands, in this order, lease and epoch (ErrLost), phase and attempt
+	// (ErrPhase), the deadline (ErrLate) and all acknowledgements (ErrWaiting). The epoch must be the one of
+	// BeginCutover: who has taken over gets ErrPhase. A second Commit by the same holder is no error, so it may be
+	// asked again when the answer was lost.
 	Commit(ctx context.Context, l Lease, attempt string) error
-	// Switch moves a committed user to migrated and sets Migrated and HoldMS, and clears Reason, Attempts and NextTry. hold is how long sessions had
-	// to wait. It returns ErrPhase before Commit. Whoever holds the lease may switch, and a second Switch of the same attempt is no error.
+	// Switch moves a committed user to migrated and sets Migrated and HoldMS, and clears Reason, Attempts and
+	// NextTry. hold is how long sessions had to wait. It returns ErrPhase before Commit. Whoever holds the lease may
+	// switch, and a second Switch of the same attempt is no error.
 	Switch(ctx context.Context, l Lease, attempt string, hold time.Duration) (Record, error)
 }
 
 // Nodes is the registry of running processes.
 type Nodes interface {
-	// Join registers a new incarnation of the node name, for ttl. An older incarnation of the same name is replaced and is alive no more. Whoever
-	// joins reads a user's record after that, before it sends the user anywhere.
+	// Join registers a new incarnation of the node name, for ttl. An older incarnation of the same name is replaced
+	// and is alive no more. Whoever joins reads a user's record after that, before it sends the user anywhere.
 	Join(ctx context.Context, name string, ttl time.Duration) (Node, error)
 	// Beat extends the node's life to ttl from now. It returns ErrFenced if the incarnation has ended.
 	Beat(ctx context.Context, n Node, ttl time.Duration) error
-	// Leave ends the incarnation at once. Its holds need no acknowledgement any more. It is no error if the incarnation has ended already.
+	// Leave ends the incarnation at once. Its holds need no acknowledgement any more. It is no error if the
+	// incarnation has ended already.
 	Leave(ctx context.Context, n Node) error
 	// Live returns the nodes whose life has not ended.
 	Live(ctx context.Context) ([]Node, error)
-	// Inbox returns the holds that n has not acknowledged and that are not over, or ErrFenced. It is complete: a hold that Commit waits for is there.
+	// Inbox returns the holds that n has not acknowledged and that are not over, or ErrFenced. It is complete: a hold
+	// that Commit waits for is there.
 	Inbox(ctx context.Context, n Node) ([]Hold, error)
 }

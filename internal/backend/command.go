@@ -26,8 +26,8 @@ func (c Caps) Has(name string) bool {
 	return false
 }
 
-// Command sends one command line and reads up to its completion. It returns the text of an OK with its response code, a *Refused, or an
-// error after which the connection is of no use. Untagged responses are in Untagged.
+// Command sends one command line and reads up to its completion. It returns the text of an OK with its response code,
+// a *Refused, or an error after which the connection is of no use. Untagged responses are in Untagged.
 func (c *Conn) Command(line string) (text string, err error) {
 	return c.command(line, nil)
 }
@@ -115,7 +115,8 @@ func (c *Conn) refused(command, status, text string) error {
 	return &Refused{Backend: c.backend.name, Command: command, Status: status, Code: code, Text: rest}
 }
 
-// readResponse reads one response with its literals, within maxResponse. The slice is the caller's only until the next read unless it holds a literal.
+// readResponse reads one response with its literals, within maxResponse. The slice is the caller's only until the
+// next read unless it holds a literal.
 func (c *Conn) readResponse() ([]byte, error) {
 	line, err := c.R.Line(maxResponse)
 	if err != nil {

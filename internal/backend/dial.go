@@ -166,8 +166,8 @@ func (c *Conn) sendProxyHeader(client *Client) error {
 	return err
 }
 
-// sendID forwards the client's address by the parameters that Dovecot and others take from trusted networks. A server that refuses is
-// no obstacle: RFC 2971 gives ID no effect.
+// sendID forwards the client's address by the parameters that Dovecot and others take from trusted networks. A server
+// that refuses is no obstacle: RFC 2971 gives ID no effect.
 func (c *Conn) sendID(client *Client) error {
 	params := []string{
 		"x-originating-ip", client.Remote.Addr().Unmap().String(),
@@ -187,7 +187,8 @@ func (c *Conn) sendID(client *Client) error {
 	return err
 }
 
-// Within runs f with the connection's deadline bound to ctx, and clears the deadline afterwards. If ctx ended, its error is the cause.
+// Within runs f with the connection's deadline bound to ctx, and clears the deadline afterwards. If ctx ended, its
+// error is the cause.
 func (c *Conn) Within(ctx context.Context, f func() error) error {
 	raw := c.Conn
 	if t, ok := ctx.Deadline(); ok {

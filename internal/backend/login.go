@@ -18,13 +18,15 @@ import (
 // loginTimeout bounds a login. Servers delay failed ones on purpose, by 15 s and more.
 const loginTimeout = time.Minute
 
-// ErrNUL says that a name or secret holds NUL, which neither LOGIN nor PLAIN can carry: PLAIN would take what follows for another field.
+// ErrNUL says that a name or secret holds NUL, which neither LOGIN nor PLAIN can carry: PLAIN would take what follows
+// for another field.
 var ErrNUL = errors.New("name or password holds NUL")
 
 // ErrNoSecret says that the login method needs the user's own secret and there is none.
 var ErrNoSecret = errors.New("no password of the user at hand")
 
-// LoginOwn logs user in with the user's own secret, which proves it, and returns the text of the server's OK with its response code.
+// LoginOwn logs user in with the user's own secret, which proves it, and returns the text of the server's OK with its
+// response code.
 func (c *Conn) LoginOwn(ctx context.Context, user string, secret Secret) (string, error) {
 	name := c.backend.UserName(user)
 	return c.login(ctx, "", name, secret)
@@ -75,8 +77,8 @@ func (c *Conn) login(ctx context.Context, authz, user string, secret Secret) (te
 	return text, err
 }
 
-// withhold drops the server's words if they repeat the secret in a form in which it was sent: they go to logs and records (I8). Without regard to case, since
-// servers like to print commands in capitals.
+// withhold drops the server's words if they repeat the secret in a form in which it was sent: they go to logs and
+// records (I8). Without regard to case, since servers like to print commands in capitals.
 func (e *Refused) withhold(authz, user string, secret Secret) {
 	sent := []string{
 		string(secret),
@@ -96,8 +98,8 @@ func (e *Refused) withhold(authz, user string, secret Secret) {
 	}
 }
 
-// authenticate prefers AUTHENTICATE PLAIN, which is the only way to name another user. Servers without it get LOGIN, with literals for what a quoted
-// string cannot hold.
+// authenticate prefers AUTHENTICATE PLAIN, which is the only way to name another user. Servers without it get LOGIN,
+// with literals for what a quoted string cannot hold.
 func (c *Conn) authenticate(caps Caps, authz, user string, secret Secret) (string, error) {
 	if strings.Contains(authz+user+string(secret), "\x00") {
 		return "", ErrNUL

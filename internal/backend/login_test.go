@@ -75,7 +75,8 @@ func TestLoginRefused(t *testing.T) {
 	refusedAs(t, err, "BYE", "", "down")
 }
 
-// A server that printed the command it had not liked put the password into the log of imapferry and the reason of the held user (I8).
+// A server that printed the command it had not liked put the password into the log of imapferry and the reason of the
+// held user (I8).
 func TestRefusalRepeatsSecret(t *testing.T) {
 	const sasl = "S * OK [CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR] ready"
 	for _, tt := range []struct{ greeting, secret, sent, said string }{

@@ -298,8 +298,8 @@ func (d *Decoder) List(item func()) {
 	}
 }
 
-// Skip takes one value of any kind: a list with all that is in it, a string or an atom. Literals are read and dropped. It counts parentheses
-// instead of recursing, because the peer decides how deep they go.
+// Skip takes one value of any kind: a list with all that is in it, a string or an atom. Literals are read and
+// dropped. It counts parentheses instead of recursing, because the peer decides how deep they go.
 func (d *Decoder) Skip() {
 	for depth := 0; d.err == nil; {
 		switch c := d.Peek(); {
@@ -360,8 +360,9 @@ func (d *Decoder) End() error {
 	return d.err
 }
 
-// Drain reads what is left of the command or response and drops it, so that the next one can be read after a syntax error. A
-// server, which has set OnLiteral, waits for no literal for which it would have to ask. It returns an error only if the frame is lost.
+// Drain reads what is left of the command or response and drops it, so that the next one can be read after a syntax
+// error. A server, which has set OnLiteral, waits for no literal for which it would have to ask. It returns an error
+// only if the frame is lost.
 func (d *Decoder) Drain() error {
 	for {
 		if d.lit == nil || d.OnLiteral != nil && !d.lit.NonSync {

@@ -117,7 +117,8 @@ func TestDecoderTotal(t *testing.T) {
 	}
 }
 
-// TestDecoderDrain goes on with the next command after a syntax error. A literal that a server refuses or has not asked for does not come.
+// TestDecoderDrain goes on with the next command after a syntax error. A literal that a server refuses or has not
+// asked for does not come.
 func TestDecoderDrain(t *testing.T) {
 	refuse := func(l Literal) error {
 		if l.NonSync {

@@ -12,8 +12,8 @@ type Literal struct {
 	Binary  bool // ~{n}
 }
 
-// ParseLiteral finds the literal marker at the end of line, which may still carry its line end. start is where the marker begins in
-// line. ok is false if the line does not end in one, or its size does not fit into 63 bits.
+// ParseLiteral finds the literal marker at the end of line, which may still carry its line end. start is where the
+// marker begins in line. ok is false if the line does not end in one, or its size does not fit into 63 bits.
 func ParseLiteral(line []byte) (lit Literal, start int, ok bool) {
 	n := len(TrimEOL(line))
 	if n < 3 || line[n-1] != '}' {

@@ -13,8 +13,9 @@ var errUTF7 = errors.New("not valid modified UTF-7")
 
 var b64 = base64.NewEncoding("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+,").WithPadding(base64.NoPadding)
 
-// DecodeName returns the UTF-8 form of a mailbox name in modified UTF-7 (RFC 3501, 5.1.3), for people and for interfaces beside IMAP. Names that are not
-// valid give an error: servers hold such names, and they can be used only as they are.
+// DecodeName returns the UTF-8 form of a mailbox name in modified UTF-7 (RFC 3501, 5.1.3), for people and for
+// interfaces beside IMAP. Names that are not valid give an error: servers hold such names, and they can be used only
+// as they are.
 func DecodeName(name string) (string, error) {
 	var out strings.Builder
 	for i := 0; i < len(name); i++ {

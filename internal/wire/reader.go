@@ -100,8 +100,8 @@ func (r *Reader) Part() (part []byte, eol bool, err error) {
 	}
 }
 
-// Line returns the next line with its line end, at most max bytes. The slice is valid until the next call. An end of the stream inside a line is
-// io.ErrUnexpectedEOF.
+// Line returns the next line with its line end, at most max bytes. The slice is valid until the next call. An end of
+// the stream inside a line is io.ErrUnexpectedEOF.
 func (r *Reader) Line(max int) ([]byte, error) {
 	part, eol, err := r.Part()
 	if err != nil {
