@@ -2,7 +2,7 @@
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: build demo test lint deps bench
+.PHONY: build demo test lint deps bench bench-migrate
 
 build:
 	go build -trimpath -o imapferry ./cmd/imapferry
@@ -26,3 +26,7 @@ deps:
 
 bench:
 	go test -run '^$$' -bench . ./...
+
+# One table: the engine beside doveadm backup, mbsync and a bare pipe, on real servers.
+bench-migrate: deps
+	go test -run '^$$' -bench Migrate -benchtime 1x ./migrate
