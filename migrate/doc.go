@@ -30,6 +30,10 @@
 // lease, one goroutine that renews it, and its lanes; a lane is one connection to each server and works on one folder
 // at a time. Losing the lease ends the worker's context, which closes its connections.
 //
+// # Verification
+//
+// Verify compares both sides at any time, beside a worker or without one; see there.
+//
 // # When something fails
 //
 // Every step can be repeated: a worker that fails forgets everything, and the next one compares anew. A server that
