@@ -37,6 +37,7 @@ func commands() []command {
 		{"users", "list users", usersUsage, users},
 		{"migrate", "move users now, without waiting for a login", migrateUsage, migrateUsers},
 		{"retry", "try users again who are held or wait for their next try", retryUsage, retry},
+		{"verify", "compare source and target of one user", verifyUsage, verify},
 		{"demo", "show a crossing on this machine alone", demoUsage, demo},
 		{"version", "show the version", versionUsage, version},
 		{"help", "show how a command is used", helpUsage, help},

@@ -98,7 +98,8 @@ func (n *node) open(ctx context.Context, cfg *config, source, target *backend.Ba
 		if err != nil {
 			return err
 		}
-		n.admin = serveAdmin(ln, n.adminHandler(cfg.Listen.Admin, engine))
+		ending, end := context.WithCancel(context.WithoutCancel(ctx))
+		n.admin = serveAdmin(ln, n.adminHandler(ending, cfg.Listen.Admin, engine), end)
 	}
 	if err := n.server.Listen(ctx); err != nil {
 		return err

@@ -21,12 +21,12 @@ type adminServer struct {
 	ended    chan error
 }
 
-// adminHandler shows operators what the store knows, and has the engine look at once where they have changed something.
-func (n *node) adminHandler(addr string, engine *migrate.Engine) http.Handler {
+// adminHandler shows operators what the store knows, has the engine look at once where they have changed something, and verifies until ending is done.
+func (n *node) adminHandler(ending context.Context, addr string, engine *migrate.Engine) http.Handler {
 	host, _, _ := net.SplitHostPort(addr) // empty for a unix socket
 	return admin.NewServer(admin.Options{
 		Store: n.store, Version: buildVersion(), Host: host, Log: n.log,
-		Canonical: n.canonical, Sessions: n.server.Sessions, Notify: engine.Wake,
+		Canonical: n.canonical, Sessions: n.server.Sessions, Notify: engine.Wake, Verify: verifier(ending, engine),
 	})
 }
 
@@ -39,10 +39,11 @@ func (n *node) canonical(ctx context.Context, name string) (string, error) {
 	return user, err
 }
 
-// serveAdmin begins to answer on ln.
-func serveAdmin(ln net.Listener, handler http.Handler) *adminServer {
+// serveAdmin begins to answer on ln. ending is called when it is told to stop, for the requests that would not end by themselves.
+func serveAdmin(ln net.Listener, handler http.Handler, ending func()) *adminServer {
 	a := &adminServer{listener: ln, ended: make(chan error, 1)}
 	a.Handler = handler
+	a.RegisterOnShutdown(ending)
 	a.ReadHeaderTimeout = 10 * time.Second
 	a.IdleTimeout = 2 * time.Minute
 	a.MaxHeaderBytes = 64 << 10

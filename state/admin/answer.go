@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -49,24 +50,36 @@ func (s *Server) only(method string, h handler) http.Handler {
 // answering refuses a body, which no request has, runs h and writes its answer.
 func (s *Server) answering(h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), patience)
+		defer cancel()
+		bound(w)
 		var answer any
 		err := noBody(r)
 		if err == nil {
-			answer, err = h(r)
+			answer, err = h(r.WithContext(ctx))
 		}
-		status := http.StatusOK
 		if err != nil {
-			status = statusOf(err)
-			answer = failure{err.Error()}
-			if status >= http.StatusInternalServerError {
-				s.Log.Warn("admin request failed", "path", r.URL.Path, "err", err)
-			}
+			s.refuse(w, r, err)
+			return
 		}
-		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Cache-Control", "no-store")
-		w.WriteHeader(status)
-		_ = json.NewEncoder(w).Encode(answer) // who has gone away is told nothing
+		answerWith(w, http.StatusOK, answer)
 	})
+}
+
+// refuse answers with an error.
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	status := statusOf(err)
+	if status >= http.StatusInternalServerError {
+		s.Log.Warn("admin request failed", "path", r.URL.Path, "err", err)
+	}
+	answerWith(w, status, failure{err.Error()})
+}
+
+func answerWith(w http.ResponseWriter, status int, answer any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(answer) // who has gone away is told nothing
 }
 
 // noBody returns an error if r has a body. One byte is enough to know.

@@ -1,6 +1,8 @@
 package admin
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -101,6 +103,54 @@ func (c *Client) Users(ctx context.Context, phase state.Phase, after string, lim
 // Status returns the state of the whole.
 func (c *Client) Status(ctx context.Context) (Status, error) {
 	return ask[Status](ctx, c, http.MethodGet, "/v1/status")
+}
+
+// Verify compares source and target of a user, and gives each line of the answer to each, until there is no more or each returns an error, which
+// is returned. A comparison that could not be ended is an error, too.
+func (c *Client) Verify(ctx context.Context, name string, ask VerifyRequest, each func(line json.RawMessage) error) error {
+	body, err := json.Marshal(ask)
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base+userPath(name, "/verify"), bytes.NewReader(body))
+	if err != nil {
+		return fmt.Errorf("ask imapferry: %w", err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	patient := c.http
+	patient.Timeout = 0 // it takes as long as it takes; ctx ends it
+	resp, err := patient.Do(req)
+	if err != nil {
+		return c.unreachable(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, answerLimit))
+		return c.refusal(resp.StatusCode, text)
+	}
+	return c.lines(resp.Body, each)
+}
+
+// lines reads a stream to its end. One that ends without its last chunk was cut off.
+func (c *Client) lines(r io.Reader, each func(json.RawMessage) error) error {
+	in := bufio.NewScanner(r)
+	in.Buffer(nil, answerLimit)
+	for in.Scan() {
+		var f failure
+		if err := json.Unmarshal(in.Bytes(), &f); err != nil {
+			return c.unreachable(fmt.Errorf("the answer is not imapferry's: %w", err))
+		}
+		if f.Error != "" {
+			return &refused{kind: ErrStore, text: f.Error}
+		}
+		if err := each(bytes.Clone(in.Bytes())); err != nil {
+			return err
+		}
+	}
+	if err := in.Err(); err != nil {
+		return fmt.Errorf("read the answer of %s: %w", c.addr, err)
+	}
+	return nil
 }
 
 // userPath escapes name whole, dots too: a path element of dots alone would be taken for a place.

@@ -5,12 +5,16 @@
 //	GET  /v1/users/NAME            one user
 //	POST /v1/users/NAME/migrate    make the user known, so that a worker begins
 //	POST /v1/users/NAME/retry      out of held, or the next try now
+//	POST /v1/users/NAME/verify     compare source and target; {"bodies": "all", "from": "FOLDER"}; answers a stream
 //	GET  /healthz                  the process answers
 //	GET  /readyz                   the store answers, too
 //
 // The package works on a state.Store alone, so any node answers for all users; only the live sessions of a user are this node's. Names are made canonical first,
-// as at a login. Every answer is one JSON object, and an error is {"error": "…"} with the status that says whose fault it is: 400, 404, 405 and 409
-// the caller's, 503 the store's.
+// as at a login. Every answer but that of verify is one JSON object, and an error is {"error": "…"} with the status that says whose fault it is: 400, 404, 405 and 409
+// the caller's, 503 the store's or, of a verification, the mail servers'.
+//
+// A verification may take hours, so it answers lines, each one JSON object, as there is something to tell. What they say is the verifier's business; only an
+// {"error": "…"}, with which a stream may end, is the server's. It ends when the client goes away.
 //
 // # Who may ask
 //

@@ -9,7 +9,7 @@ import (
 	"imapferry/state"
 )
 
-// patience bounds a request, reading and answering included.
+// patience bounds a request, reading and answering included; of a stream, each line.
 const patience = 10 * time.Second
 
 // Options is what a Server works with. Only Store is required.
@@ -20,13 +20,15 @@ type Options struct {
 	Canonical func(ctx context.Context, name string) (string, error) // the name as records know it; an ErrInvalid is the caller's fault. nil: as it is
 	Sessions  func(user string) int                                  // live sessions of user on this node; nil: none
 	Notify    func(user string)                                      // called after migrate and retry, so that a worker looks at once; must not block
+	Verify    Verifier                                               // nil: this node cannot verify
 	Log       *slog.Logger                                           // nil is slog.Default
 }
 
 // Server answers the API. It is an http.Handler; whoever serves it bounds the header.
 type Server struct {
 	Options
-	handler http.Handler
+	handler   http.Handler
+	verifying chan struct{} // a place for each verification under way
 }
 
 // NewServer returns a server over opts.Store.
@@ -43,13 +45,14 @@ func NewServer(opts Options) *Server {
 	if opts.Log == nil {
 		opts.Log = slog.Default()
 	}
-	s := &Server{Options: opts}
+	s := &Server{Options: opts, verifying: make(chan struct{}, maxVerifying)}
 	mux := http.NewServeMux()
 	mux.Handle("/v1/status", s.only(http.MethodGet, s.status))
 	mux.Handle("/v1/users", s.only(http.MethodGet, s.users))
 	mux.Handle("/v1/users/{name}", s.only(http.MethodGet, s.user))
 	mux.Handle("/v1/users/{name}/migrate", s.only(http.MethodPost, s.migrate))
 	mux.Handle("/v1/users/{name}/retry", s.only(http.MethodPost, s.retry))
+	mux.HandleFunc("/v1/users/{name}/verify", s.verify)
 	mux.Handle("/healthz", s.only(http.MethodGet, s.healthy))
 	mux.Handle("/readyz", s.only(http.MethodGet, s.ready))
 	mux.Handle("/", s.answering(noSuchPath))
@@ -62,11 +65,13 @@ func NewServer(opts Options) *Server {
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), patience)
-	defer cancel()
+	s.handler.ServeHTTP(w, r)
+}
+
+// bound bounds the reading of a request and the answering of it.
+func bound(w http.ResponseWriter) {
 	deadline := time.Now().Add(patience)
 	c := http.NewResponseController(w)
 	_ = c.SetReadDeadline(deadline) // not every writer has deadlines; a real connection has
 	_ = c.SetWriteDeadline(deadline.Add(patience))
-	s.handler.ServeHTTP(w, r.WithContext(ctx))
 }
