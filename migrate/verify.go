@@ -11,18 +11,20 @@ import (
 	"imapferry/state"
 )
 
-// Verification compares the two sides as a client sees them. It reads only, takes no lease, and asks no worker to wait, so it can be run at any time:
+// Verification compares the two sides as a client sees them. It reads only, takes no lease, and asks no worker to wait,
+// so it can be run at any time:
 //
 //	before the switch   the source leads; whatever the target lacks is a difference
 //	after the switch    the target leads and lives on. state.Folder says up to which UID both were proven equal; above that UID the two sides have
 //	                    given the same UIDs to different messages, so there nothing is compared: what is there in the source has arrived after the
 //	                    switch and is missing, what is there in the target is new
 //
-// What a user who works on the target changes is a note, not a difference. So "is every message that the source has in the target?" has an
-// exact answer: a message of the source is there under its UID, or is missing, or was there at the switch and has been removed since.
+// What a user who works on the target changes is a note, not a difference. So "is every message that the source has in
+// the target?" has an exact answer: a message of the source is there under its UID, or is missing, or was there at the
+// switch and has been removed since.
 //
-// Memory is bounded by the listings of one folder. A worker that gives a target folder its UIDVALIDITY ends all sessions that have it open, this one too;
-// then the verification fails and can go on with the folder that it was at.
+// Memory is bounded by the listings of one folder. A worker that gives a target folder its UIDVALIDITY ends all
+// sessions that have it open, this one too; then the verification fails and can go on with the folder that it was at.
 
 // VerifyOptions says how thorough a verification is.
 type VerifyOptions struct {
@@ -45,9 +47,10 @@ type verification struct {
 	sum      Summary
 }
 
-// Verify compares the source and the target of user and reports every difference as it is found. The error says that the comparison could not be done or
-// not be ended; the summary then covers what was compared. It needs a master login at both servers; before the switch a
-// password with which the user has logged in at this node will do. After it the engine keeps none (I8).
+// Verify compares the source and the target of user and reports every difference as it is found. The error says that
+// the comparison could not be done or not be ended; the summary then covers what was compared. It needs a master login
+// at both servers; before the switch a password with which the user has logged in at this node will do. After it the
+// engine keeps none (I8).
 func (e *Engine) Verify(ctx context.Context, user string, ask VerifyOptions, report func(Difference)) (Summary, error) {
 	v := &verification{ask: ask, report: report, table: map[string]state.Folder{}}
 	if v.ask.Bodies == "" {
@@ -75,7 +78,8 @@ func (e *Engine) Verify(ctx context.Context, user string, ask VerifyOptions, rep
 	return v.sum, nil
 }
 
-// load reads what the store knows. The record comes first: if the switch comes in between, the table is as it was at the switch all the same.
+// load reads what the store knows. The record comes first: if the switch comes in between, the table is as it was at
+// the switch all the same.
 func (v *verification) load(ctx context.Context, e *Engine, user string) error {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
@@ -157,7 +161,8 @@ func (v *verification) run(ctx context.Context) error {
 	return nil
 }
 
-// lookAgain finds out whether the user was switched meanwhile: then changes that clients made on the target were taken for differences.
+// lookAgain finds out whether the user was switched meanwhile: then changes that clients made on the target were taken
+// for differences.
 func (v *verification) lookAgain(ctx context.Context, e *Engine) error {
 	rec, err := e.cfg.Store.Get(ctx, v.sum.User)
 	if err != nil {

@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// account compares what is not in a folder: the list of folders as far as the target has more, subscriptions, special uses. What the target lacks is
-// found folder by folder.
+// account compares what is not in a folder: the list of folders as far as the target has more, subscriptions, special
+// uses. What the target lacks is found folder by folder.
 func (v *verification) account(src, dst *account) error {
 	v.extraFolders(src, dst)
 	v.subscriptions(src, dst)
@@ -62,7 +62,8 @@ func (v *verification) subscribedOnly(a, b *account, text string) {
 	}
 }
 
-// specialUses demands that the target's folders have the use that they have in the source. One more does no harm: clients find their folders as before.
+// specialUses demands that the target's folders have the use that they have in the source. One more does no harm:
+// clients find their folders as before.
 func (v *verification) specialUses(src, dst *account, inSrc, inDst map[string]string) {
 	for _, n := range src.names() {
 		if m := dst.mailboxes[n]; m == nil || !m.selectable || inSrc[n] == inDst[n] {
@@ -75,7 +76,8 @@ func (v *verification) specialUses(src, dst *account, inSrc, inDst map[string]st
 	}
 }
 
-// specialUses asks which folder has which use. Servers add it to a plain LIST as they like, and to an extended one only when asked (RFC 6154, section 2).
+// specialUses asks which folder has which use. Servers add it to a plain LIST as they like, and to an extended one only
+// when asked (RFC 6154, section 2).
 func (c *client) specialUses() (map[string]string, error) {
 	list := []any{"LIST", `""`, `"*"`}
 	if c.caps.Has("SPECIAL-USE") && c.caps.Has("LIST-EXTENDED") {

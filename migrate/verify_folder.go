@@ -10,8 +10,8 @@ import (
 	"imapferry/state"
 )
 
-// verifyLooks is how often a folder of a living source is looked at before a difference counts: what was changed between the two
-// listings, or is being brought over at this moment, is equal a moment later.
+// verifyLooks is how often a folder of a living source is looked at before a difference counts: what was changed
+// between the two listings, or is being brought over at this moment, is equal a moment later.
 const verifyLooks = 2
 
 // sides is one folder on both sides. After the switch the target's alone may change while it is looked at.
@@ -115,7 +115,8 @@ func (c *client) examineAndList(folder string, before status) (status, listing, 
 	return s, l, err
 }
 
-// comparable tells up to which UID the same UID means the same message. For a finalized user whose folders are forgotten the source is taken to be as it was.
+// comparable tells up to which UID the same UID means the same message. For a finalized user whose folders are
+// forgotten the source is taken to be as it was.
 func (v *verification) comparable(s *sides) uint32 {
 	switch {
 	case !v.onTarget:

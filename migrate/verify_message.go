@@ -68,8 +68,9 @@ func (v *verification) sayFlags(folder string, groups map[pair]*[2]wire.Set, kno
 	}
 }
 
-// flaggedSince asks the target which of the messages that differ in flags were changed since the last proof (RFC 7162, section 3.1.4.1). known is false if the
-// target cannot tell. Before the switch nobody but the worker changes flags there, so it is not asked.
+// flaggedSince asks the target which of the messages that differ in flags were changed since the last proof (RFC 7162,
+// section 3.1.4.1). known is false if the target cannot tell. Before the switch nobody but the worker changes flags
+// there, so it is not asked.
 func (v *verification) flaggedSince(s *sides) (since wire.Set, known bool, err error) {
 	n, err := readNote(s.proven)
 	if err != nil || !v.onTarget || n.ModSeq == 0 || !v.dst.caps.Has("CONDSTORE") && !v.dst.caps.Has("QRESYNC") {

@@ -163,8 +163,8 @@ func TestVerifySpecialUse(t *testing.T) {
 		`note: "Archive": special-use: none in the source, \archive in the target`)
 }
 
-// TestVerifyMigrated: what the user does after the switch is noted, and told from what is missing. A message that comes into the source then has the UID that another
-// one has in the target (I1).
+// TestVerifyMigrated: what the user does after the switch is noted, and told from what is missing. A message that comes
+// into the source then has the UID that another one has in the target (I1).
 func TestVerifyMigrated(t *testing.T) {
 	eachFidelity(t, "mdbox", func(t *testing.T, x *crossing) {
 		x.start()
@@ -215,7 +215,8 @@ func TestVerifyMigrated(t *testing.T) {
 	})
 }
 
-// TestVerifyBesideWorker: a verification neither disturbs a worker nor is disturbed for long, and nothing that it opens is changed (I4).
+// TestVerifyBesideWorker: a verification neither disturbs a worker nor is disturbed for long, and nothing that it opens
+// is changed (I4).
 func TestVerifyBesideWorker(t *testing.T) {
 	eachFidelity(t, "maildir", func(t *testing.T, x *crossing) {
 		x.start()

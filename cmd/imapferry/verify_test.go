@@ -16,7 +16,8 @@ import (
 	"imapferry/state/boltstate"
 )
 
-// The command between two real servers: nothing differs after the switch, what the user does is noted, and what the source takes later is missing.
+// The command between two real servers: nothing differs after the switch, what the user does is noted, and what the
+// source takes later is missing.
 func TestVerifyCommand(t *testing.T) {
 	x := newCrossing(t, crossingOptions{
 		source: testbed.DovecotOptions{Format: "maildir"}, target: testbed.DovecotOptions{Format: "mdbox", Doveadm: true},

@@ -23,8 +23,8 @@ type VerifyRequest struct {
 	From   string `json:"from,omitempty"`   // the folder to begin with; empty: the first one
 }
 
-// Verifier compares source and target of user. Each line that it reports goes to the client at once; it is encoded as JSON and must have no field error. An
-// error that wraps state.ErrInvalid is the caller's fault. It ends when ctx does.
+// Verifier compares source and target of user. Each line that it reports goes to the client at once; it is encoded as
+// JSON and must have no field error. An error that wraps state.ErrInvalid is the caller's fault. It ends when ctx does.
 type Verifier func(ctx context.Context, user string, ask VerifyRequest, report func(line any)) error
 
 // verify streams what the verifier reports. An error before the first line is answered as any other.
