@@ -47,8 +47,7 @@ func (l *lane) create(ctx context.Context, m *mailbox) (note, error) {
 		return note{}, holdf("target folder %s cannot be made new: it does not begin with UID 1; delete it at the target", wire.Quoted(m.name))
 	}
 	n := note{Done: 1, Dirty: true}
-	l.w.remember(state.Folder{Name: m.name, UIDValidity: m.status.uidValidity, TargetUIDValidity: there.uidValidity}, n)
-	return n, nil
+	return n, l.w.putFolder(ctx, state.Folder{Name: m.name, UIDValidity: m.status.uidValidity, TargetUIDValidity: there.uidValidity}, n)
 }
 
 // create makes a folder. A name that the server does not take stays one.

@@ -71,13 +71,6 @@ func (w *worker) allProven() error {
 
 var errOverBudget = errors.New("the hold budget is used up")
 
-// cutLanes cuts the connections under a round that is over its budget. The lanes are opened anew by the next try.
-func (w *worker) cutLanes() {
-	for _, l := range w.lanes {
-		l.close()
-	}
-}
-
 // awaitNodes waits until no node can send a write of the user to the source any more (I3).
 func (w *worker) awaitNodes(ctx context.Context, attempt string) error {
 	tick := time.NewTicker(ackPoll)

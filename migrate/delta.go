@@ -75,7 +75,7 @@ func (d *delta) below(next uint32) (s wire.Set) {
 func (l *lane) follow(ctx context.Context, m *mailbox, f state.Folder, n note) (changed int64, done bool, err error) {
 	d, err := l.src.since(m.name, f.UIDValidity, f.HighestModSeq)
 	if err != nil {
-		return 0, false, err
+		return 0, false, vanished(m.name, err)
 	}
 	if d.uidValidity != f.UIDValidity || d.modSeq == 0 || d.uidNext < n.Done || len(d.changed) > maxDelta {
 		return 0, false, nil

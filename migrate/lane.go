@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"imapferry/internal/backend"
 	"imapferry/internal/wire"
 	"imapferry/state"
 )
@@ -55,6 +56,9 @@ func (l *lane) sync(ctx context.Context, m *mailbox) (changed int64, err error) 
 	for range 3 {
 		changed, err = l.syncOnce(ctx, m)
 		var s shifted
+		if errors.Is(err, errVanished) {
+			return changed + 1, l.leave(ctx, m.name)
+		}
 		if !errors.As(err, &s) {
 			return changed, err
 		}
@@ -125,11 +129,32 @@ func (l *lane) syncOnce(ctx context.Context, m *mailbox) (int64, error) {
 	return changed + more, err
 }
 
+// errVanished says that a folder is not there any more, or is another one, since the survey.
+var errVanished = errors.New("deleted or recreated at the source just now")
+
 // openSource opens the folder read-only (I4) and checks that it is the one of the survey.
 func (l *lane) openSource(m *mailbox) (status, error) {
 	s, err := l.src.openFolder(m.name, false)
 	if err == nil && s.uidValidity != m.status.uidValidity {
-		err = fmt.Errorf("%s was recreated at the source just now", wire.Quoted(m.name))
+		err = errVanished
 	}
-	return s, err
+	return s, vanished(m.name, err)
+}
+
+// vanished tells a folder that does not exist any more from one that cannot be opened.
+func vanished(folder string, err error) error {
+	var refused *backend.Refused
+	if errors.As(err, &refused) && refused.Status == "NO" && nonexistent(refused) || errors.Is(err, errVanished) {
+		return fmt.Errorf("%s: %w", wire.Quoted(folder), errVanished)
+	}
+	return err
+}
+
+// leave leaves a folder that vanished to the next round, whose survey knows more. Until then it is not proven.
+func (l *lane) leave(ctx context.Context, folder string) error {
+	f, _, err := l.w.folder(folder)
+	if err != nil || f.UIDValidity == 0 {
+		return err
+	}
+	return l.w.dirty(ctx, folder)
 }

@@ -117,7 +117,7 @@ func (l *lane) refresh(m *mailbox) error {
 		return err
 	}
 	if now == nil || now.uidValidity != m.status.uidValidity {
-		return fmt.Errorf("%s was deleted or recreated at the source just now", wire.Quoted(m.name))
+		return fmt.Errorf("%s: %w", wire.Quoted(m.name), errVanished)
 	}
 	m.status = *now
 	_, err = l.openSource(m)

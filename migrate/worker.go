@@ -37,7 +37,7 @@ type worker struct {
 	folders map[string]state.Folder
 	there   map[string]bool // the folders that the target had when the lease began
 
-	// Owned by the goroutine that runs the worker.
+	// Changed by the goroutine that runs the worker alone, with mu held.
 	lanes []*lane
 }
 
@@ -231,15 +231,6 @@ func (w *worker) begun(folder string) bool {
 	return w.there[folder]
 }
 
-// remember is putFolder for a folder that holds nothing yet: there is nothing in it to prove after a crash, so the
-// store need not know.
-func (w *worker) remember(f state.Folder, n note) {
-	f.Engine = n.bytes()
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.folders[f.Name] = f
-}
-
 // putNote replaces the note of a folder and leaves the rest, and how far the bodies are proven.
 func (w *worker) putNote(ctx context.Context, folder string, n note) error {
 	f, old, err := w.folder(folder)
@@ -290,15 +281,26 @@ func (w *worker) needLanes(ctx context.Context, n int) error {
 			}
 			return err
 		}
+		w.mu.Lock()
 		w.lanes = append(w.lanes, l)
+		w.mu.Unlock()
 	}
 	return nil
 }
 
-func (w *worker) closeLanes() {
+// cutLanes closes all connections, whoever uses them now.
+func (w *worker) cutLanes() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	for _, l := range w.lanes {
 		l.close()
 	}
+}
+
+func (w *worker) closeLanes() {
+	w.cutLanes()
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.lanes = nil
 }
 
