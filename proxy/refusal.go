@@ -67,5 +67,5 @@ func refusedLogin(r *backend.Refused) error {
 	if !loginCodes[code] {
 		code = "AUTHENTICATIONFAILED"
 	}
-	return no(code, forPeople(r.Text))
+	return no(code, forPeople(r.Said()))
 }

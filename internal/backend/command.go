@@ -112,7 +112,7 @@ func (c *Conn) noteCode(text string) {
 
 func (c *Conn) refused(command, status, text string) error {
 	code, rest := wire.SplitCode(text)
-	return &Refused{Backend: c.backend.name, Command: command, Status: status, Code: code, Text: rest}
+	return &Refused{Backend: c.backend.name, Command: command, Status: status, Code: code, Text: rest, said: rest}
 }
 
 // readResponse reads one response with its literals, within maxResponse. The slice is the caller's only until the

@@ -48,8 +48,13 @@ type Refused struct {
 	Command string // without arguments
 	Status  string // NO, BAD or BYE
 	Code    string // response code without brackets, may be empty
-	Text    string // for people
+	Text    string // for people: logs and records; without what would show a secret
+
+	said string // the server's own words
 }
+
+// Said returns the server's own words, which may repeat the secret: they are for the client alone who has sent it.
+func (e *Refused) Said() string { return e.said }
 
 func (e *Refused) Error() string {
 	text := e.Text

@@ -77,7 +77,7 @@ func (c *Conn) login(ctx context.Context, authz, user string, secret Secret) (te
 	return text, err
 }
 
-// withhold drops the server's words if they repeat the secret in a form in which it was sent: they go to logs and
+// withhold takes the server's words out of Text if they repeat the secret in a form in which it was sent: they go to logs and
 // records (I8). Without regard to case, since servers like to print commands in capitals.
 func (e *Refused) withhold(authz, user string, secret Secret) {
 	sent := []string{

@@ -90,6 +90,8 @@ func TestRefusalRepeatsSecret(t *testing.T) {
 		var r *Refused
 		if !errors.As(err, &r) || strings.Contains(strings.ToLower(err.Error()), "cret") || strings.Contains(err.Error(), "AGFs") {
 			t.Errorf("%s: %v", tt.said, err)
+		} else if r.Said() == "" || !strings.HasSuffix(tt.said, r.Said()) {
+			t.Errorf("%s: the client would hear %q", tt.said, r.Said())
 		}
 	}
 }
