@@ -1,11 +1,11 @@
 package migrate
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-
-	"golang.org/x/sync/errgroup"
+	"sync"
 
 	"imapferry/internal/backend"
 	"imapferry/internal/wire"
@@ -19,22 +19,24 @@ type lane struct {
 	src, dst *client
 }
 
+// openLane connects to both sides at once. If neither lets the user in, the source's refusal counts: the password is an
+// old one, and that is no fault of the target's.
 func (w *worker) openLane(ctx context.Context) (*lane, error) {
 	l := &lane{w: w, ctx: ctx}
-	var both errgroup.Group
-	both.Go(func() (err error) {
-		if l.src, err = open(ctx, w.e.cfg.Source, w.user, w.secrets); err == nil {
-			err = l.src.enableQresync()
+	var both sync.WaitGroup
+	var srcErr, dstErr error
+	both.Go(func() {
+		if l.src, srcErr = open(ctx, w.e.cfg.Source, w.user, w.secrets); srcErr == nil {
+			srcErr = l.src.enableQresync()
 		}
-		return err
 	})
-	both.Go(func() (err error) {
-		if l.dst, err = open(ctx, w.e.cfg.Target, w.user, w.secrets); authFailed(err) {
-			err = holdf("the target does not let the user in: %v", err)
+	both.Go(func() {
+		if l.dst, dstErr = open(ctx, w.e.cfg.Target, w.user, w.secrets); authFailed(dstErr) {
+			dstErr = holdf("the target does not let the user in: %v", dstErr)
 		}
-		return err
 	})
-	if err := both.Wait(); err != nil {
+	both.Wait()
+	if err := cmp.Or(srcErr, dstErr); err != nil {
 		l.close()
 		return nil, err
 	}
