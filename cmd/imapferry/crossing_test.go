@@ -227,13 +227,19 @@ func TestClientsNoticeNothing(t *testing.T) {
 	}
 }
 
-// Killed at any moment of the copy, the program resumes at the next start, at once with a master login, and ends equal (I1, I4).
+// Killed at any moment of the copy, the program resumes, at once with a master login and else at the next login, and ends
+// equal (I1, I4).
 func TestKilledWhileCopying(t *testing.T) {
-	for _, doveadm := range []bool{true, false} {
-		t.Run(fmt.Sprintf("doveadm=%v", doveadm), func(t *testing.T) {
+	const master = "login = \"master\"\nmaster_user = \"master\"\nmaster_password = \"masterpass\"\n"
+	for _, test := range []struct {
+		name    string
+		doveadm bool
+		login   string
+	}{{"doveadm", true, master}, {"plain", false, master}, {"passthrough", true, ""}} {
+		t.Run(test.name, func(t *testing.T) {
 			x := newCrossing(t, crossingOptions{
-				source: testbed.DovecotOptions{Format: "maildir"}, target: testbed.DovecotOptions{Format: "mdbox", Doveadm: doveadm},
-				login: "login = \"master\"\nmaster_user = \"master\"\nmaster_password = \"masterpass\"\n",
+				source: testbed.DovecotOptions{Format: "maildir"}, target: testbed.DovecotOptions{Format: "mdbox", Doveadm: test.doveadm},
+				login: test.login,
 			})
 			if _, err := testbed.Bulk(x.ctx, x.source.IMAP(), "alice", "pass", testbed.BulkSpec{Seed: 5, Messages: 1500, Folders: 6, Missing: 0.1}); err != nil {
 				t.Fatal(err)
@@ -254,9 +260,12 @@ func TestKilledWhileCopying(t *testing.T) {
 				}
 				x.p.exit()
 				x.serve()
+				if test.login == "" {
+					x.login("alice")
+				}
 			}
 			x.await("alice", "migrated")
-			x.same("in the target", x.snapshot(x.source.IMAP(), "alice"), x.snapshot(x.target.IMAP(), "alice"), testbed.DiffOptions{IgnoreUIDValidity: !doveadm})
+			x.same("in the target", x.snapshot(x.source.IMAP(), "alice"), x.snapshot(x.target.IMAP(), "alice"), testbed.DiffOptions{IgnoreUIDValidity: !test.doveadm})
 		})
 	}
 }
