@@ -21,6 +21,9 @@ func (k *checker) servers(ctx context.Context) {
 	if target.caps != nil {
 		k.adapter(ctx, target)
 	}
+	if source.caps == nil {
+		k.Fidelity = "" // nothing results from a source that cannot be read
+	}
 	if url := k.cfg.Target.WorkerURL; url != "" {
 		worker := k.cfg.Target.Config
 		worker.URL = url

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -85,7 +86,7 @@ func TestCheck(t *testing.T) {
 }
 
 func TestCheckAsText(t *testing.T) {
-	config, _, _, target := twoServers(t)
+	config, _, source, target := twoServers(t)
 	t.Setenv("IMAPFERRY_TARGET_ADAPTER", "imap")
 	t.Setenv("IMAPFERRY_TARGET_TLS_CA", config) // no PEM: the configuration is wrong
 	code, _, stderr := ferry(t, "check", "--config", config)
@@ -103,7 +104,14 @@ func TestCheckAsText(t *testing.T) {
 	if code != done {
 		t.Errorf("exit %d; want %d", code, done)
 	}
-	if err := target.Kill(); err != nil {
+	if err := source.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	code, out, _ = ferry(t, "check", "--config", config)
+	if code != failed || !strings.Contains(out, "fail  source") || !strings.Contains(out, "fidelity: cannot be told yet") {
+		t.Errorf("exit %d without a source:\n%s", code, out)
+	}
+	if err := errors.Join(source.Start(), target.Kill()); err != nil {
 		t.Fatal(err)
 	}
 	code, out, _ = ferry(t, "check", "--config", config)
