@@ -24,11 +24,8 @@ func (c *client) since(folder string, uidValidity uint32, modSeq uint64) (d delt
 	c.selected, c.readOnly = "", true
 	_, err = c.do(func(r response) error {
 		switch r.word {
-		case "EXISTS":
-			d.messages = r.num
-		case "OK":
-			code, _ := wire.SplitCode(string(r.d.Rest()))
-			d.takeCode(code)
+		case "EXISTS", "OK":
+			d.take(r)
 		case "VANISHED":
 			return d.takeVanished(r.d)
 		case "FETCH":
@@ -53,9 +50,7 @@ func (d *delta) takeVanished(dec *wire.Decoder) error {
 		dec.SP()
 	}
 	set, err := wire.ParseSet(dec.Atom())
-	for _, r := range set {
-		d.vanished.AddRange(r.From, r.To)
-	}
+	d.vanished.AddSet(set)
 	return err
 }
 
@@ -116,9 +111,7 @@ func (d *delta) wanted(next uint32) difference {
 	want := difference{extra: d.below(next), flags: map[flags]wire.Set{}}
 	for _, c := range d.changed {
 		if c.uid < next {
-			set := want.flags[c.flags]
-			set.Add(c.uid)
-			want.flags[c.flags] = set
+			want.flag(c.flags, c.uid)
 		}
 	}
 	return want

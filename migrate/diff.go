@@ -45,13 +45,26 @@ func compare(src, dst listing, next uint32) difference {
 
 func (d *difference) both(src, dst *message) {
 	if !src.flags.same(dst.flags) {
-		set := d.flags[src.flags]
-		set.Add(src.uid)
-		d.flags[src.flags] = set
+		d.flag(src.flags, src.uid)
 	}
 	if !src.date.Equal(dst.date) {
 		d.dates.Add(src.uid)
 	}
+}
+
+// flag adds that the target has to set f on uid.
+func (d *difference) flag(f flags, uid uint32) {
+	set := d.flags[f]
+	set.Add(uid)
+	d.flags[f] = set
+}
+
+// flagged returns all messages whose flags differ.
+func (d *difference) flagged() (s wire.Set) {
+	for _, set := range d.flags {
+		s.AddSet(set)
+	}
+	return s
 }
 
 // empty reports whether there is nothing to do.
@@ -79,13 +92,7 @@ func (d *difference) String() string {
 	add("missing", d.missing)
 	add("too many:", d.extra)
 	add("other date:", d.dates)
-	var flagged wire.Set
-	for _, set := range d.flags {
-		for _, r := range set {
-			flagged.AddRange(r.From, r.To)
-		}
-	}
-	add("other flags:", flagged)
+	add("other flags:", d.flagged())
 	return strings.Join(parts, ", ")
 }
 

@@ -67,10 +67,7 @@ func (a *account) messages() (n int64) {
 // read later, so a change after it shows in the next survey.
 func (c *client) survey() (*account, error) {
 	a := &account{mailboxes: map[string]*mailbox{}, subscribed: map[string]bool{}}
-	items := "MESSAGES UIDNEXT UIDVALIDITY"
-	if c.caps.Has("CONDSTORE") || c.caps.Has("QRESYNC") {
-		items += " HIGHESTMODSEQ"
-	}
+	items := c.statusItems()
 	list := []any{"LIST", `""`, `"*"`}
 	withStatus := c.caps.Has("LIST-STATUS")
 	if withStatus {
@@ -91,6 +88,15 @@ func (c *client) survey() (*account, error) {
 		return nil, fmt.Errorf("list subscriptions of %s: %w", c.side, err)
 	}
 	return a, nil
+}
+
+// statusItems is what STATUS is asked for.
+func (c *client) statusItems() string {
+	items := "MESSAGES UIDNEXT UIDVALIDITY"
+	if c.caps.Has("CONDSTORE") || c.caps.Has("QRESYNC") {
+		items += " HIGHESTMODSEQ"
+	}
+	return items
 }
 
 // askAgain asks for the status of folders that have none so far. Servers list folders that do not exist, as parents
@@ -234,13 +240,7 @@ func (c *client) openFolder(folder string, write bool) (status, error) {
 	var s status
 	c.selected, c.readOnly = "", !write
 	_, err := c.do(func(r response) error {
-		switch r.word {
-		case "EXISTS":
-			s.messages = r.num
-		case "OK":
-			code, _ := wire.SplitCode(string(r.d.Rest()))
-			s.takeCode(code)
-		}
+		s.take(r)
 		return nil
 	}, verb, name(folder))
 	if err != nil {
@@ -251,6 +251,17 @@ func (c *client) openFolder(folder string, write bool) (status, error) {
 		return s, fmt.Errorf("open %s in %s: no UIDVALIDITY", wire.Quoted(folder), c.side)
 	}
 	return s, nil
+}
+
+// take reads what a server says of a folder when it opens it.
+func (s *status) take(r response) {
+	switch r.word {
+	case "EXISTS":
+		s.messages = r.num
+	case "OK":
+		code, _ := wire.SplitCode(string(r.d.Rest()))
+		s.takeCode(code)
+	}
 }
 
 func (s *status) takeCode(code string) {
@@ -287,10 +298,7 @@ func (c *client) closeFolder() error {
 
 // statusOf asks for the status of one folder that is not open. It returns nil if there is no such folder.
 func (c *client) statusOf(folder string) (*status, error) {
-	items := "MESSAGES UIDNEXT UIDVALIDITY"
-	if c.caps.Has("CONDSTORE") || c.caps.Has("QRESYNC") {
-		items += " HIGHESTMODSEQ"
-	}
+	items := c.statusItems()
 	a := &account{mailboxes: map[string]*mailbox{}}
 	_, err := c.do(a.take, "STATUS", name(folder), "("+items+")")
 	if m := a.mailboxes[folder]; err == nil && m != nil && m.status.uidValidity != 0 {

@@ -26,10 +26,7 @@ func another(folder string, s status) error {
 // way.
 func (w *worker) checkTarget(ctx context.Context, l *lane, dst *account) error {
 	known := w.known()
-	if len(known) == 0 {
-		return checkEmpty(dst)
-	}
-	if w.wiped(dst, known) {
+	if len(known) > 0 && w.wiped(dst, known) {
 		w.log.Warn("target account is empty again: starting over")
 		return w.forget(ctx, known)
 	}
@@ -41,15 +38,6 @@ func (w *worker) checkTarget(ctx context.Context, l *lane, dst *account) error {
 	for n, f := range known {
 		if err := w.checkFolder(ctx, l, f, dst.mailboxes[n]); err != nil {
 			return err
-		}
-	}
-	return nil
-}
-
-func checkEmpty(dst *account) error {
-	for n, m := range dst.mailboxes {
-		if m.selectable && m.status.messages > 0 {
-			return foreign(n, &m.status)
 		}
 	}
 	return nil

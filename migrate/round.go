@@ -17,8 +17,8 @@ func (w *worker) round(ctx context.Context) (changed int64, err error) {
 	w.progress.total.Store(src.messages())
 	w.progress.folders.Store(int64(len(src.names())))
 	var todo []*mailbox
-	for _, m := range inboxFirst(src) {
-		if !w.proven(m) {
+	for _, n := range src.names() {
+		if m := src.mailboxes[n]; !w.proven(m) {
 			todo = append(todo, m)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"time"
 
 	"imapferry/internal/backend"
@@ -96,12 +97,7 @@ func (s Settings) admits(user string) bool {
 }
 
 func (s Settings) allows(class string) bool {
-	for _, a := range s.Allow {
-		if a == class {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(s.Allow, class)
 }
 
 // TargetSettings are the keys of [target] beside those of [source].

@@ -76,13 +76,7 @@ func (v *verification) flaggedSince(s *sides) (since wire.Set, known bool, err e
 	if err != nil || !v.onTarget || n.ModSeq == 0 || !v.dst.caps.Has("CONDSTORE") && !v.dst.caps.Has("QRESYNC") {
 		return nil, false, err
 	}
-	var differ wire.Set
-	for _, set := range s.diff.flags {
-		for _, r := range set {
-			differ.AddRange(r.From, r.To)
-		}
-	}
-	for _, part := range differ.Split(maxSetText) {
+	for _, part := range s.diff.flagged().Split(maxSetText) {
 		_, err := v.dst.do(func(r response) error {
 			if r.word != "FETCH" {
 				return nil

@@ -312,12 +312,3 @@ func (w *worker) proven(m *mailbox) bool {
 		f.UIDValidity == m.status.uidValidity && f.UIDNext == m.status.uidNext &&
 		f.HighestModSeq == m.status.modSeq && f.Messages == m.status.messages
 }
-
-// inboxFirst is the order in which folders are brought over.
-func inboxFirst(a *account) []*mailbox {
-	var out []*mailbox
-	for _, n := range a.names() {
-		out = append(out, a.mailboxes[n])
-	}
-	return out
-}

@@ -1,6 +1,9 @@
 package state
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Phase is how far a user is.
 type Phase uint8
@@ -36,12 +39,7 @@ var phaseNames = map[Phase]string{
 
 // CanBecome reports whether a user may go from p to q in one step.
 func (p Phase) CanBecome(q Phase) bool {
-	for _, n := range next[p] {
-		if n == q {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(next[p], q)
 }
 
 // OnTarget reports whether the target serves users in phase p, for good.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -18,12 +19,7 @@ func ParseCaps(text string) Caps { return strings.Fields(strings.ToUpper(text)) 
 
 // Has reports whether name, in upper case, is among them.
 func (c Caps) Has(name string) bool {
-	for _, s := range c {
-		if s == name {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(c, name)
 }
 
 // Command sends one command line and reads up to its completion. It returns the text of an OK with its response code,
@@ -133,7 +129,7 @@ func (c *Conn) readResponse() ([]byte, error) {
 			return nil, fmt.Errorf("%w: %d bytes", wire.ErrLiteralTooLong, lit.Size)
 		}
 		body := make([]byte, lit.Size)
-		if _, err := io.ReadFull(c.R.Literal(lit.Size), body); err != nil && err != io.EOF {
+		if _, err := io.ReadFull(c.R.Literal(lit.Size), body); err != nil {
 			return nil, err
 		}
 		all = append(all, body...)

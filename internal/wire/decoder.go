@@ -130,15 +130,20 @@ func (d *Decoder) Atom() string {
 
 // Flag takes a flag or keyword: everything up to a space or parenthesis. Servers send flags with brackets and quotes in them.
 func (d *Decoder) Flag() string {
+	return d.until(" ()", "flag")
+}
+
+// until takes everything up to one of stops or the end, at least one byte.
+func (d *Decoder) until(stops, want string) string {
 	if d.err != nil {
 		return ""
 	}
-	n := bytes.IndexAny(d.line[d.pos:], " ()")
+	n := bytes.IndexAny(d.line[d.pos:], stops)
 	if n < 0 {
 		n = len(d.line) - d.pos
 	}
 	if n == 0 {
-		d.fail("flag")
+		d.fail(want)
 	}
 	d.pos += n
 	return string(d.line[d.pos-n : d.pos])
@@ -169,23 +174,7 @@ func (d *Decoder) AString() string {
 	if c := d.Peek(); c == '"' || c == '{' {
 		return string(d.String())
 	}
-	return d.astringAtom()
-}
-
-// astringAtom is Atom with ']' and without the bracket rule: a mailbox name may hold brackets that never close.
-func (d *Decoder) astringAtom() string {
-	if d.err != nil {
-		return ""
-	}
-	n := bytes.IndexAny(d.line[d.pos:], " ()\"")
-	if n < 0 {
-		n = len(d.line) - d.pos
-	}
-	if n == 0 {
-		d.fail("string")
-	}
-	d.pos += n
-	return string(d.line[d.pos-n : d.pos])
+	return d.until(" ()\"", "string") // not Atom: a mailbox name may hold brackets that never close
 }
 
 // NString takes NIL, for which ok is false, or a string.

@@ -40,6 +40,13 @@ func (s *Set) AddRange(from, to uint32) {
 	*s = slices.Replace(t, i, j, Range{from, to})
 }
 
+// AddSet puts all of o into the set.
+func (s *Set) AddSet(o Set) {
+	for _, r := range o {
+		s.AddRange(r.From, r.To)
+	}
+}
+
 func cmp64(a, b uint64) int {
 	switch {
 	case a < b:
