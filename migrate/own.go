@@ -81,6 +81,12 @@ func (w *worker) checkFolder(ctx context.Context, l *lane, f state.Folder, m *ma
 	if !n.Dirty && s.uidNext == n.Done && s.messages == n.Messages && s.modSeq == n.ModSeq {
 		return nil
 	}
+	if !n.Dirty && s.uidNext == n.Done && s.messages == n.Messages && n.ModSeq != 0 {
+		touched, err := l.touchedSince(f.Name, n.ModSeq)
+		if err != nil || !touched {
+			return err
+		}
+	}
 	if !n.Dirty {
 		return holdf("target folder %s was changed by somebody else since the last pass (%d messages, were %d); was this user moved before?", wire.Quoted(f.Name), s.messages, n.Messages)
 	}
@@ -95,6 +101,22 @@ func (w *worker) checkFolder(ctx context.Context, l *lane, f state.Folder, m *ma
 	}
 	f.TargetUIDValidity = s.uidValidity
 	return w.putFolder(ctx, f, note{Done: s.uidNext, Dirty: true, Bodies: n.Bodies})
+}
+
+// touchedSince reports whether any message of a target folder has changed since modSeq. Dovecot's Maildir may raise
+// HIGHESTMODSEQ by itself, some time after the folder was given its UIDVALIDITY.
+func (l *lane) touchedSince(folder string, modSeq uint64) (touched bool, err error) {
+	if _, err := l.dst.openFolder(folder, false); err != nil {
+		return false, err
+	}
+	_, err = l.dst.do(func(r response) error {
+		touched = touched || r.word == "FETCH"
+		return nil
+	}, "UID FETCH 1:* (FLAGS)", fmt.Sprintf("(CHANGEDSINCE %d)", modSeq))
+	if err != nil {
+		return false, fmt.Errorf("ask for changes of %s in target: %w", wire.Quoted(folder), err)
+	}
+	return touched, l.dst.closeFolder()
 }
 
 // explain demands that all messages of a target folder from Done on are what the note says was under way.
