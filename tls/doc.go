@@ -7,7 +7,7 @@
 //	                 │
 //	                 ▼
 //	          Certificates ──► ServerConfig ──► listeners 993, 143 (STARTTLS)
-//	                 └───────► Info ──────────► check, metrics
+//	                 └───────► Info ──────────► check, log
 //
 // A listener takes ServerConfig once. It asks for the certificate at each
 // handshake, so a new certificate is served from the next handshake on and no

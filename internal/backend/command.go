@@ -86,8 +86,8 @@ func (c *Conn) takeUntagged(name string, resp []byte) error {
 	return nil
 }
 
-// AskCaps sends CAPABILITY.
-func (c *Conn) AskCaps() error {
+// askCaps sends CAPABILITY.
+func (c *Conn) askCaps() error {
 	c.Caps = nil
 	if _, err := c.Command("CAPABILITY"); err != nil {
 		return err

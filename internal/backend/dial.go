@@ -87,7 +87,7 @@ func (b *Backend) dial(ctx context.Context, client *Client) (*Conn, error) {
 		return nil, err
 	}
 	c := &Conn{Conn: nc, R: wire.NewReader(nc, 0), backend: b}
-	err = c.Within(ctx, func() error { return c.open(ctx, client) })
+	err = c.within(ctx, func() error { return c.open(ctx, client) })
 	if err != nil {
 		c.Close()
 		return nil, err
@@ -123,7 +123,7 @@ func (c *Conn) open(ctx context.Context, client *Client) error {
 		c.Caps = nil // RFC 9051, 6.2.1: what was said in clear text counts no more
 	}
 	if c.Caps == nil {
-		if err := c.AskCaps(); err != nil {
+		if err := c.askCaps(); err != nil {
 			return err
 		}
 	}
@@ -192,9 +192,9 @@ func (c *Conn) sendID(client *Client) error {
 	return err
 }
 
-// Within runs f with the connection's deadline bound to ctx, and clears the deadline afterwards. If ctx ended, its
+// within runs f with the connection's deadline bound to ctx, and clears the deadline afterwards. If ctx ended, its
 // error is the cause.
-func (c *Conn) Within(ctx context.Context, f func() error) error {
+func (c *Conn) within(ctx context.Context, f func() error) error {
 	raw := c.Conn
 	if t, ok := ctx.Deadline(); ok {
 		if err := raw.SetDeadline(t); err != nil {

@@ -52,7 +52,7 @@ func (c *Conn) Login(ctx context.Context, user string, secret Secret) (string, e
 func (c *Conn) login(ctx context.Context, authz, user string, secret Secret) (text string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, loginTimeout)
 	defer cancel()
-	err = c.Within(ctx, func() error {
+	err = c.within(ctx, func() error {
 		before := c.Caps
 		c.Caps = nil
 		if text, err = c.authenticate(before, authz, user, secret); err != nil {
@@ -62,7 +62,7 @@ func (c *Conn) login(ctx context.Context, authz, user string, secret Secret) (te
 			return nil
 		}
 		greeting := c.untagged
-		if err := c.AskCaps(); err != nil {
+		if err := c.askCaps(); err != nil {
 			return err
 		}
 		c.untagged = append(greeting, c.untagged...)

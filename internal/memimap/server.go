@@ -1,11 +1,13 @@
-// Package memimap is a whole mail server in memory, on loopback, for the demo and for tests that must run where no mail server is installed.
+// Package memimap is a whole mail server in memory, on loopback, for the demo and for tests that must run where no
+// mail server is installed.
 //
 //	Start ──► imapserver (go-imap) ──► session ──► imapmemserver (go-imap)
 //
-// go-imap's in-memory server is a plain IMAP4rev1 server with UIDPLUS and without CONDSTORE or MULTIAPPEND, as many old ones are. The session
-// adds what every real server has and it lacks: COPY within one folder, an INBOX that is there again after it was renamed (RFC 9051, 6.3.6), and
-// FETCH that shows only messages which the client was told of, and lets other sessions in between. It spells flags in lower case, which they
-// do not depend on (RFC 9051, 2.3.2). Subscriptions end with their folder.
+// go-imap's in-memory server is a plain IMAP4rev1 server with UIDPLUS and without CONDSTORE or MULTIAPPEND, as many
+// old ones are. The session adds what every real server has and it lacks: COPY within one folder, an INBOX that is
+// there again after it was renamed (RFC 9051, 6.3.6), and FETCH that shows only messages which the client was told
+// of, and lets other sessions in between. It spells flags in lower case, which they do not depend on (RFC 9051,
+// 2.3.2). Subscriptions end with their folder.
 //
 // A Server owns its listener and its connections. Close ends them and waits for the sessions.
 package memimap

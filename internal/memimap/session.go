@@ -95,7 +95,8 @@ func (s *session) Copy(set imap.NumSet, dest string) (*imap.CopyData, error) {
 	return back, nil
 }
 
-// Fetch takes the folder for a few messages at a time, because it stays locked while they are written to a client that may be slow.
+// Fetch takes the folder for a few messages at a time, because it stays locked while they are written to a client
+// that may be slow.
 func (s *session) Fetch(w *imapserver.FetchWriter, set imap.NumSet, options *imap.FetchOptions) error {
 	set, err := s.announced(set)
 	if err != nil {
@@ -122,8 +123,8 @@ func (s *session) Store(w *imapserver.FetchWriter, set imap.NumSet, flags *imap.
 	return s.UserSession.Store(w, set, flags, options)
 }
 
-// announced returns the sequence numbers of a set of UIDs. A message that came since the last command has none yet, and would be shown
-// with the number 0.
+// announced returns the sequence numbers of a set of UIDs. A message that came since the last command has none yet,
+// and would be shown with the number 0.
 func (s *session) announced(set imap.NumSet) (imap.NumSet, error) {
 	uids, ok := set.(imap.UIDSet)
 	if !ok {

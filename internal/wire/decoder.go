@@ -86,8 +86,8 @@ func (d *Decoder) Accept(c byte) bool {
 	return false
 }
 
-// Expect takes c, or fails.
-func (d *Decoder) Expect(c byte) bool {
+// expect takes c, or fails.
+func (d *Decoder) expect(c byte) bool {
 	if d.Accept(c) {
 		return true
 	}
@@ -97,7 +97,7 @@ func (d *Decoder) Expect(c byte) bool {
 
 // SP takes one or more spaces: several are wrong, but servers send them.
 func (d *Decoder) SP() bool {
-	if !d.Expect(' ') {
+	if !d.expect(' ') {
 		return false
 	}
 	for d.Accept(' ') {
@@ -257,6 +257,7 @@ func (d *Decoder) Literal() *LiteralReader {
 			return nil
 		}
 	}
+	d.line, d.pos = nil, 0 // which is in the reader's buffer, where the literal comes now
 	return d.r.Literal(d.lit.Size)
 }
 
@@ -269,7 +270,7 @@ func (d *Decoder) EndLiteral() {
 
 // List takes a parenthesised list, calling item for each element with the decoder before it.
 func (d *Decoder) List(item func()) {
-	if !d.Expect('(') {
+	if !d.expect('(') {
 		return
 	}
 	for d.err == nil && !d.Accept(')') {

@@ -119,6 +119,33 @@ func TestDecoderTotal(t *testing.T) {
 
 // TestDecoderDrain goes on with the next command after a syntax error. A literal that a server refuses or has not
 // asked for does not come.
+// TestDecoderCutLiteral goes on with a literal that was cut short, as a body is whose source went away. The line before it is not
+// there any more: what an error quoted of it were the bytes of another connection, to which the buffer had gone.
+func TestDecoderCutLiteral(t *testing.T) {
+	text := "* 1 FETCH (BODY[] {5000}\r\n" + strings.Repeat("secret ", 300)
+	d := NewDecoder(NewReader(strings.NewReader(text), 0), Limits{Line: 1000, Literal: 100, Total: 10000})
+	if err := d.Next(); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"*", "1", "FETCH"} {
+		if got := d.Atom(); got != want {
+			t.Fatalf("read %q, want %q", got, want)
+		}
+		d.SP()
+	}
+	d.List(func() {
+		d.Atom()
+		d.SP()
+		if _, err := io.Copy(io.Discard, d.Literal()); err == nil {
+			t.Error("the literal was not cut short")
+		}
+		d.Atom()
+	})
+	if err := d.Err(); !errors.Is(err, ErrSyntax) || strings.Contains(err.Error(), "FETCH") || strings.Contains(err.Error(), "secret") {
+		t.Errorf("quotes what is not there any more: %v", err)
+	}
+}
+
 func TestDecoderDrain(t *testing.T) {
 	refuse := func(l Literal) error {
 		if l.NonSync {

@@ -195,3 +195,31 @@ func TestLiteralCutShort(t *testing.T) {
 		t.Errorf("Copy = %v; want %v", err, io.ErrUnexpectedEOF)
 	}
 }
+
+// A Reader holds a small buffer until more comes than fits, and none after Release; nothing is lost on the way.
+func TestReaderBuffer(t *testing.T) {
+	line := strings.Repeat("x", firstBuffer/2) + "\r\n"
+	r := NewReader(strings.NewReader(strings.Repeat(line, 100)), 0)
+	if r.buf != nil {
+		t.Error("a buffer before the first read")
+	}
+	for i := range 100 {
+		if i == 1 && len(r.buf) != firstBuffer {
+			t.Errorf("a buffer of %d bytes after one line", len(r.buf))
+		}
+		if got, err := r.Line(len(line)); string(got) != line || err != nil {
+			t.Fatalf("line %d: %.20q…, %v", i, got, err)
+		}
+	}
+	if len(r.buf) != DefaultBuffer {
+		t.Errorf("a buffer of %d bytes after many lines", len(r.buf))
+	}
+	r.Release()
+	r.Source(strings.NewReader("a\r\nb"))
+	if got, err := r.Line(10); r.buf == nil || len(r.buf) != firstBuffer || string(got) != "a\r\n" || err != nil {
+		t.Errorf("after Release: %q, %v, buffer of %d bytes", got, err, len(r.buf))
+	}
+	if r.Release(); r.Buffered() != 1 {
+		t.Error("Release has dropped what was read ahead")
+	}
+}

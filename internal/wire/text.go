@@ -8,6 +8,18 @@ import (
 // EqualFold compares two ASCII words, as command names, atoms and response codes are compared.
 func EqualFold(a, b string) bool { return strings.EqualFold(a, b) }
 
+// Upper returns line with its ASCII letters in upper case. Each byte keeps its place, which bytes.ToUpper does not promise:
+// that makes three bytes of one that is no UTF-8.
+func Upper(line []byte) []byte {
+	upper := bytes.Clone(line)
+	for i, c := range upper {
+		if c >= 'a' && c <= 'z' {
+			upper[i] = c - 'a' + 'A'
+		}
+	}
+	return upper
+}
+
 // Quoted returns s as a quoted string. It is meant for s without CR, LF, NUL and 8-bit bytes, see NeedsLiteral; in
 // messages for people it shows those as '?'.
 func Quoted[S string | []byte](s S) string {

@@ -68,6 +68,17 @@ func TestQuoted(t *testing.T) {
 	}
 }
 
+// TestUpper: places in what Upper returns were taken for places in the line, behind whose end they were.
+func TestUpper(t *testing.T) {
+	line := []byte("a fetch 1 \xff\xfeſüßz{@`9Z\r\n")
+	if got, want := string(Upper(line)), "A FETCH 1 \xff\xfeſüßZ{@`9Z\r\n"; got != want {
+		t.Errorf("Upper = %q; want %q", got, want)
+	}
+	if string(line[:3]) != "a f" {
+		t.Error("Upper changes what it is given")
+	}
+}
+
 func TestTag(t *testing.T) {
 	for _, tt := range [][3]string{{"a NOOP\r\n", "a", "NOOP"}, {"a\r\n", "a", ""}, {"\r\n", "", ""}, {"* 1  x\n", "*", "1  x"}} {
 		if tag, rest := Tag([]byte(tt[0])); string(tag) != tt[1] || string(rest) != tt[2] {

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"imapferry/internal/testbed"
 	"imapferry/tls"
 )
 
@@ -114,7 +115,7 @@ func TestRefused(t *testing.T) {
 			[]string{"externalAccountRequired", "set tls.acme.eab_kid and tls.acme.eab_key"}},
 		{"no root", "root.example.org", func(cfg *tls.ACME) { cfg.RootCA = "" },
 			[]string{"certificate signed by unknown authority", "set tls.acme.root_ca"}},
-		{"challenge not reachable", "reach.example.org", func(cfg *tls.ACME) { cfg.ALPNPort, cfg.HTTPPort = 0, freePort(t) },
+		{"challenge not reachable", "reach.example.org", func(cfg *tls.ACME) { cfg.ALPNPort, cfg.HTTPPort = 0, testbed.Port(t) },
 			[]string{"connection refused", "port 80 for tls.acme.http_port"}},
 		{"name without address", "imap.example.net", func(*tls.ACME) {},
 			[]string{`Could not resolve URL "imap.example.net"`}},

@@ -22,6 +22,7 @@ import (
 	"github.com/miekg/dns"
 	"go.uber.org/goleak"
 
+	"imapferry/internal/testbed"
 	"imapferry/tls"
 )
 
@@ -71,7 +72,7 @@ func newAuthority(t *testing.T, seconds uint64) *authority {
 	if err := store.AddExternalAccountKeyByID(eabKID, eabKey); err != nil {
 		t.Fatal(err)
 	}
-	a := &authority{httpPort: freePort(t), alpnPort: freePort(t)}
+	a := &authority{httpPort: testbed.Port(t), alpnPort: testbed.Port(t)}
 	// One profile only: of several, pebble picks one at random.
 	issuer := ca.New(log, store, "", "ecdsa", 0, 1, map[string]ca.Profile{"default": {ValidityPeriod: seconds}})
 	validator := va.New(log, a.httpPort, a.alpnPort, true, dnsServer(t), store)
@@ -179,16 +180,4 @@ func answerLoopback(w dns.ResponseWriter, query *dns.Msg) {
 	if err := w.WriteMsg(answer); err != nil {
 		w.Close()
 	}
-}
-
-// freePort returns a port that was free a moment ago; pebble wants to know the
-// challenge ports before anything listens there.
-func freePort(t *testing.T) int {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().(*net.TCPAddr).Port
 }
