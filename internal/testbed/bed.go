@@ -126,6 +126,22 @@ func (b *Bed) folder(kind string) (name, dir string, err error) {
 	return name, dir, os.Mkdir(dir, 0o755)
 }
 
+// InMemory makes a folder for the time of a test, in memory where that is possible: for files whose writer waits for the disk
+// where no test depends on that.
+func InMemory(t TB) string {
+	t.Helper()
+	dir, err := scratchDir()
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Logf("%v", err)
+		}
+	})
+	return dir
+}
+
 const scratchPrefix = "imapferry-bed-"
 
 // scratchDir prefers memory: mail servers sync a lot, and what a test has

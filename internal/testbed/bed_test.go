@@ -3,6 +3,7 @@ package testbed
 import (
 	"bufio"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -35,6 +36,10 @@ func TestMain(m *testing.M) {
 	if kind := os.Getenv(startAndWait); kind != "" {
 		fmt.Fprintln(os.Stderr, serveUntilKilled(kind))
 		os.Exit(1)
+	}
+	flag.Parse()
+	if err := flag.Set("test.parallel", "8"); err != nil { // whatever the number of cores: they wait for servers to start, and for Courier
+		panic(err)
 	}
 	goleak.VerifyTestMain(m)
 }

@@ -246,6 +246,28 @@ func (c *Client) finish(tag string, handle func(Response) error) error {
 	}
 }
 
+// Idle idles for as long as d, and returns how long the server let wait at the beginning and at the end.
+func (c *Client) Idle(d time.Duration) (waited time.Duration, err error) {
+	drop := func(Response) error { return nil }
+	began := time.Now()
+	tag, err := c.send(drop, "IDLE")
+	if err == nil {
+		err = c.consent(tag, drop)
+	}
+	if err != nil {
+		return 0, err
+	}
+	waited = time.Since(began)
+	time.Sleep(d)
+	began = time.Now()
+	c.write("DONE\r\n")
+	if err := c.w.Flush(); err != nil {
+		return 0, err
+	}
+	err = c.finish(tag, drop)
+	return waited + time.Since(began), err
+}
+
 func (c *Client) read() (Response, error) {
 	if err := c.conn.SetReadDeadline(time.Now().Add(commandWithin)); err != nil {
 		return Response{}, err

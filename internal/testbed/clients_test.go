@@ -30,7 +30,7 @@ func TestMailClients(t *testing.T) {
 			t.Parallel()
 			seed(t, d, test.user, SeedSpec{Plain: true, NoLarge: true})
 			before := snapshot(t, d, test.user)
-			dir := t.TempDir()
+			dir := InMemory(t)
 			run := func() SyncResult {
 				t.Helper()
 				r, err := test.sync(t.Context(), test.addr, test.user, "pass", dir, test.opts...)
@@ -80,14 +80,14 @@ func undeleted(m map[uint32]Message) int {
 func TestMbsyncWithWrongPassword(t *testing.T) {
 	Need(t, "dovecot", "doveadm", "mbsync")
 	d := dovecot(t, DovecotOptions{})
-	r, err := Mbsync(t.Context(), d.IMAP(), "alice", "wrong", t.TempDir())
+	r, err := Mbsync(t.Context(), d.IMAP(), "alice", "wrong", InMemory(t))
 	if err != nil || r.ExitCode == 0 || r.Idle() == nil {
 		t.Errorf("exit code %d, %v; want a failure of the run", r.ExitCode, err)
 	}
 }
 
 func TestTreeChanges(t *testing.T) {
-	dir := t.TempDir()
+	dir := InMemory(t)
 	write := func(path, text string) {
 		t.Helper()
 		path = filepath.Join(dir, path)

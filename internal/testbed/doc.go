@@ -2,11 +2,12 @@
 // with mail and reads them back, for tests, for the demo and for benchmarks.
 //
 //	bed ──► Dovecot ──► a process group, its folder, its ports, its log
-//	    ├─► Cyrus, Courier, Redis ──► the same
-//	    └─► client ──► Forward ──► any of them, over a network as bad as wanted
+//	    ├─► Cyrus, Courier, Redis (alone, with Sentinels, as a Cluster) ──► the same
+//	    ├─► client ──► Forward ──► any of them, over a network as bad as wanted
+//	    └─► client ──► proxy ──► Gate ──► any of them, with a command that waits for the test
 //
 //	Seed, Bulk, Torture ──► account on a server ──► Snapshot ──► Diff
-//	                                            └─► Mbsync, OfflineIMAP
+//	                                            └─► Mbsync, OfflineIMAP, Curl, Imaplib, Pipeline
 //
 //	bed := testbed.ForTest(t)
 //	d, err := bed.Dovecot(testbed.DovecotOptions{Format: "mdbox", Doveadm: true})

@@ -165,9 +165,6 @@ func (d *Dovecot) DoveadmHTTP() string { return loopback(d.port.http) }
 // DoveadmURL returns the address of the HTTP API as an URL.
 func (d *Dovecot) DoveadmURL() string { return "http://" + d.DoveadmHTTP() + "/doveadm/v1" }
 
-// DoveadmTCP returns the address of doveadm's own protocol.
-func (d *Dovecot) DoveadmTCP() string { return loopback(d.port.doveadm) }
-
 // Start starts the server again on the same ports, after Stop or Kill.
 func (d *Dovecot) Start() error { return d.start() }
 

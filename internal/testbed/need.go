@@ -25,6 +25,8 @@ var packages = map[string]string{
 	"redis-server": "redis-server",
 	"mbsync":       "isync",
 	"offlineimap":  "offlineimap3",
+	"curl":         "curl",
+	"python3":      "python3",
 	"cyrmaster":    "cyrus-common",
 	"ctl_cyrusdb":  "cyrus-common",
 	"saslpasswd2":  "sasl2-bin",
@@ -32,6 +34,9 @@ var packages = map[string]string{
 	"couriertls":   "courier-base",
 	"makeuserdb":   "courier-authlib-userdb",
 	"authdaemond":  "courier-authlib",
+	"nginx":        "nginx",
+	"ngx_mail":     "libnginx-mod-mail",
+	"haproxy":      "haproxy",
 }
 
 // unpacked tells where the binaries of packages are that cannot be installed
@@ -51,6 +56,7 @@ const unpackedDir = "/var/cache/imapferry-testbed"
 var libexec = map[string]string{
 	"ctl_cyrusdb": "/usr/lib/cyrus/bin/ctl_cyrusdb",
 	"authdaemond": "/usr/lib/courier/courier-authlib/authdaemond",
+	"ngx_mail":    "/usr/lib/nginx/modules/ngx_mail_module.so",
 }
 
 // Need fails the test, with the Debian packages to install, if one of the

@@ -31,6 +31,18 @@ type portPool struct {
 	taken map[int]bool
 }
 
+// Port returns a port on loopback that no other test of this machine takes
+// until t ends, for servers that somebody else starts there.
+func Port(t TB) int {
+	t.Helper()
+	port, err := ports.take()
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	t.Cleanup(func() { ports.release(port) })
+	return port
+}
+
 func (p *portPool) take() (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -25,9 +25,6 @@ type Value struct {
 	Atom bool    // tells the atom NIL from a string
 }
 
-// Nil reports whether v is NIL.
-func (v Value) Nil() bool { return v.Atom && strings.EqualFold(v.Text, "NIL") }
-
 // Response is one response of a server.
 type Response struct {
 	Tag    string  // "*", "+" or a command's tag
