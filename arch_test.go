@@ -17,22 +17,24 @@ import (
 
 const module = "imapferry/"
 
-// arrows says which packages of ours a package may import; a package stands for those below it too, unless they are named themselves.
-// The proxy and the engine do not know each other: they meet in the store.
+// arrows says which packages of ours a package may import; a package stands for those below it too, unless they are
+// named themselves. The proxy and the engine do not know each other: they meet in the store.
 var arrows = map[string][]string{
-	"cmd":              {"proxy", "migrate", "state", "state/boltstate", "state/redisstate", "state/admin", "tls", "internal"},
-	"proxy":            {"state", "internal/wire", "internal/backend"},
-	"migrate":          {"state", "internal/wire", "internal/backend"},
-	"state":            {},
-	"state/boltstate":  {"state"},
-	"state/redisstate": {"state"},
-	"state/admin":      {"state"},
-	"state/statetest":  {"state"},
-	"tls":              {},
-	"internal/backend": {"internal/wire"},
-	"internal/wire":    {},
-	"internal/testbed": {},
-	"internal/memimap": {},
+	"cmd":                {"proxy", "migrate", "state", "state/boltstate", "state/redisstate", "state/journal", "state/admin", "tls", "internal"},
+	"proxy":              {"state", "state/journal", "internal/wire", "internal/backend"},
+	"migrate":            {"state", "state/journal", "internal/wire", "internal/backend"},
+	"state":              {},
+	"state/boltstate":    {"state"},
+	"state/redisstate":   {"state"},
+	"state/journal":      {"state"},
+	"state/admin":        {"state"},
+	"state/statetest":    {"state"},
+	"tls":                {},
+	"internal/backend":   {"internal/wire"},
+	"internal/wire":      {},
+	"internal/testbed":   {},
+	"internal/memimap":   {},
+	"internal/imapmodel": {},
 }
 
 // testArrows says which tests may not import what, beside the rules above, from which tests are free.

@@ -2,25 +2,27 @@ package migrate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
+	"imapferry/internal/backend"
 	"imapferry/internal/wire"
 	"imapferry/state"
 )
 
 // adapter is what a kind of target can do beside IMAP, to give messages the UIDs and folders the UIDVALIDITY of the
-// source. user is the name at the target. Folder names are raw.
+// source. user is the name at the target. Folder names are the engine's; dst knows the target's.
 type adapter interface {
 	name() string
 	fidelity() state.Fidelity
-	// prepare is called for an empty folder before its first message.
-	prepare(ctx context.Context, user, folder string, source status) error
+	// prepare is called for empty folders before their first message. They have the status of the source's.
+	prepare(ctx context.Context, dst *client, user string, folders []*mailbox) error
 	// skip makes to the UIDNEXT of folder, which is from, over a gap longer than copyGap. dst may have any folder
 	// open, and has another or none open afterwards. It is not called for folders that have the source's UIDVALIDITY
 	// already.
 	skip(ctx context.Context, dst *client, user, folder string, from, to uint32) error
-	// setUIDValidity gives folder, which nobody has open, the UIDVALIDITY v, where the kind of target can.
-	setUIDValidity(ctx context.Context, user, folder string, v uint32) error
+	// setUIDValidity gives folders, which nobody has open, the UIDVALIDITY of the source's, where the kind of target can.
+	setUIDValidity(ctx context.Context, dst *client, user string, folders []*mailbox) error
 	// clearInbox makes INBOX a new, empty folder whose UIDNEXT is 1. All that is in it is ours.
 	clearInbox(ctx context.Context, dst *client, user string) error
 }
@@ -31,8 +33,8 @@ type imapAdapter struct{}
 func (imapAdapter) name() string             { return "imap" }
 func (imapAdapter) fidelity() state.Fidelity { return state.Translated }
 
-func (imapAdapter) prepare(context.Context, string, string, status) error        { return nil }
-func (imapAdapter) setUIDValidity(context.Context, string, string, uint32) error { return nil }
+func (imapAdapter) prepare(context.Context, *client, string, []*mailbox) error        { return nil }
+func (imapAdapter) setUIDValidity(context.Context, *client, string, []*mailbox) error { return nil }
 
 // Gaps up to copyGap are made by copying with every kind of target: the placeholders leave records of their expunge,
 // which clients that resynchronise by QRESYNC need. A gap up to maxCopyGap costs a target that has no other way a few
@@ -46,7 +48,7 @@ const (
 // skip goes on copying, since plain IMAP has no other way.
 func (imapAdapter) skip(_ context.Context, dst *client, _, folder string, from, to uint32) error {
 	if to-from > maxCopyGap {
-		return holdf("%s: %d unused uids before uid %d are too many to fill over IMAP alone; give the target an adapter that can set UIDNEXT (doveadm_url)", wire.Quoted(folder), to-from, to)
+		return holdf("%s: %d unused uids before uid %d are too many to fill over IMAP alone; give the target an adapter that can set UIDNEXT (target.doveadm_url), then retry", wire.Quoted(folder), to-from, to)
 	}
 	return dst.copyPlaceholders(folder, from, to)
 }
@@ -68,6 +70,13 @@ func (dst *client) copyPlaceholders(folder string, from, to uint32) error {
 			block.To = block.From + n - 1
 		}
 		res, err := dst.do(nil, "UID COPY", block.String(), name(folder))
+		var refused *backend.Refused
+		if errors.As(err, &refused) && codeWord(refused) == "LIMIT" && next > from+1 { // mdbox has two bytes to count copies of a message
+			if err := dst.expunge(folder, made); err != nil {
+				return err
+			}
+			return dst.copyPlaceholders(folder, next, to)
+		}
 		if err != nil {
 			return fmt.Errorf("copy placeholders in %s: %w", wire.Quoted(folder), err)
 		}
@@ -90,7 +99,7 @@ func checkCopied(folder, code string, want wire.Range) error {
 	var uidValidity uint32
 	var from, to string
 	if _, err := fmt.Sscanf(code, "COPYUID %d %s %s", &uidValidity, &from, &to); err != nil {
-		return holdf("target says no COPYUID for %s; a UID-exact copy needs UIDPLUS (RFC 4315)", wire.Quoted(folder))
+		return holdf("target says no COPYUID for %s; a UID-exact copy needs UIDPLUS (RFC 4315); enable it there, then retry", wire.Quoted(folder))
 	}
 	if to != want.String() {
 		return shifted{folder, want.String(), to}
@@ -98,9 +107,12 @@ func checkCopied(folder, code string, want wire.Range) error {
 	return nil
 }
 
+// discardedInbox is the name that an INBOX of the engine's own has from when it is moved away to when it is deleted.
+const discardedInbox = "imapferry-discarded-inbox"
+
 // clearInbox moves INBOX away, which leaves a new one (RFC 9051, 6.3.6), and deletes what was moved.
 func (imapAdapter) clearInbox(_ context.Context, dst *client, _ string) error {
-	const aside = "imapferry-discarded-inbox"
+	aside := dst.own(discardedInbox)
 	if _, err := dst.do(nil, "RENAME", name(wire.Inbox), name(aside)); err != nil {
 		return fmt.Errorf("move INBOX aside: %w", err)
 	}

@@ -14,13 +14,40 @@ import (
 )
 
 // BenchmarkMigrate copies one generated mailbox between two Dovecots by imapferry, by `doveadm backup -R` over imapc,
-// by mbsync, and by a pipe that does nothing but FETCH and MULTIAPPEND (the floor), taking turns, and prints each
+// by mbsync, and by a pipe that does nothing but FETCH and APPEND (the floor), taking turns, and prints each
 // tool's median beside the floor's and doveadm's. Then the same with nothing changed and with one message in a
-// hundred changed. `make bench-migrate` runs it.
+// hundred changed. doveadm runs on the target, so it alone has no way to go there. `make bench-migrate` runs it.
 func BenchmarkMigrate(b *testing.B) {
-	for _, missing := range []float64{0.1, 0.3} {
-		b.Run(fmt.Sprintf("missing=%g", missing), func(b *testing.B) { benchMigrate(b, missing) })
+	for _, c := range []struct {
+		missing float64
+		way     way
+	}{{0.1, way{}}, {0.3, way{}}, {0.1, way{tls: true}}, {0.1, way{toTarget: 5 * time.Millisecond}}, {0.1, way{toTarget: 5 * time.Millisecond, singly: true}}} {
+		b.Run(fmt.Sprintf("missing=%g/tls=%v/rtt=%s/singly=%v", c.missing, c.way.tls, 2*c.way.toTarget, c.way.singly), func(b *testing.B) { benchMigrate(b, c.missing, c.way) })
 	}
+}
+
+// way is how tools reach the servers.
+type way struct {
+	tls      bool
+	toTarget time.Duration // how long a byte is under way
+	singly   bool          // the target has no MULTIAPPEND
+}
+
+// to returns the address of a server: through TLS, later, or both.
+func (w way) to(b *testing.B, d *testbed.Dovecot, delay time.Duration) string {
+	addr := d.IMAP()
+	if w.tls {
+		addr = d.IMAPS()
+	}
+	if delay == 0 {
+		return addr
+	}
+	f, err := testbed.Forward(addr, testbed.ForwardOptions{Up: testbed.Way{Delay: delay}, Down: testbed.Way{Delay: delay}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(f.Close)
+	return f.Addr()
 }
 
 // benchMailbox is what all tools copy: about 300 MB.
@@ -36,28 +63,33 @@ type trial interface {
 	close()
 }
 
-func benchMigrate(b *testing.B, missing float64) {
+func benchMigrate(b *testing.B, missing float64, way way) {
 	testbed.Need(b, "dovecot", "doveadm", "mbsync")
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
-	src := benchServer(b, 0)
+	src := benchServer(b, way, "")
 	stats, err := testbed.Bulk(ctx, src.IMAP(), "alice", "pass", benchMailbox(missing))
 	if err != nil {
 		b.Fatal(err)
 	}
+	from := way.to(b, src, 0)
 	tools := []struct {
 		name string
-		open func(dst *testbed.Dovecot) trial
+		open func(dst *testbed.Dovecot, to string) trial
 	}{
-		{"floor", func(dst *testbed.Dovecot) trial { return &pipe{ctx, src.IMAP(), dst.IMAP(), 2} }},
-		{"doveadm", func(dst *testbed.Dovecot) trial { return &backup{ctx, dst} }},
-		{"mbsync", func(dst *testbed.Dovecot) trial { return newMbsync(ctx, b, src, dst) }},
-		{"imapferry", func(dst *testbed.Dovecot) trial { return newFerry(ctx, b, src, dst) }},
+		{"floor", func(_ *testbed.Dovecot, to string) trial { return &pipe{ctx, way, from, to, 2} }},
+		{"doveadm", func(dst *testbed.Dovecot, _ string) trial { return &backup{ctx, dst} }},
+		{"mbsync", func(dst *testbed.Dovecot, to string) trial {
+			return newMbsync(ctx, b, way, []string{from, to}, []string{src.CertFile, dst.CertFile})
+		}},
+		{"imapferry", func(dst *testbed.Dovecot, to string) trial { return newFerry(ctx, b, way, from, dst, to) }},
 	}
 	times := map[string]map[string][]time.Duration{"first copy": {}, "nothing changed": {}, "1% changed": {}}
+	spent := map[string]map[string][]cpuUse{"first copy": {}, "nothing changed": {}, "1% changed": {}}
 	for range benchRounds {
 		for _, tool := range tools {
-			t := tool.open(benchServer(b, portOf(src.IMAP())))
+			dst := benchServer(b, way, from)
+			t := tool.open(dst, way.to(b, dst, way.toTarget))
 			for _, what := range []string{"first copy", "nothing changed", "1% changed"} {
 				if tool.name == "floor" && what != "first copy" {
 					continue
@@ -65,21 +97,25 @@ func benchMigrate(b *testing.B, missing float64) {
 				if what == "1% changed" {
 					change(ctx, b, src)
 				}
-				began := time.Now()
+				began, before := time.Now(), cpuTimes(src, dst)
 				if err := t.copy(); err != nil {
 					b.Fatalf("%s, %s: %v", tool.name, what, err)
 				}
 				times[what][tool.name] = append(times[what][tool.name], time.Since(began))
+				spent[what][tool.name] = append(spent[what][tool.name], cpuTimes(src, dst).since(before))
 			}
 			t.close()
+			dst.Stop()
 		}
 	}
 	tw := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(tw, "\n%d messages, %d MB, %.0f%% of UIDs missing\ttool\tmedian\t/ doveadm\t/ floor\t\n", stats.Messages, stats.Bytes>>20, missing*100)
+	fmt.Fprintf(tw, "\n%d messages, %d MB, %.0f%% of UIDs missing, %+v\ttool\tmedian\t/ doveadm\t/ floor\tCPU\t/ doveadm\there\tsource\ttarget\t\n", stats.Messages, stats.Bytes>>20, missing*100, way)
 	for _, what := range []string{"first copy", "nothing changed", "1% changed"} {
 		for _, tool := range tools {
 			if m := median(times[what][tool.name]); m > 0 {
-				fmt.Fprintf(tw, "%s\t%s\t%s\t%.2f\t%.2f\t\n", what, tool.name, m.Round(time.Millisecond), ratio(m, median(times[what]["doveadm"])), ratio(m, median(times["first copy"]["floor"])))
+				fmt.Fprintf(tw, "%s\t%s\t%s\t%.2f\t%.2f\t", what, tool.name, m.Round(time.Millisecond), ratio(m, median(times[what]["doveadm"])), ratio(m, median(times["first copy"]["floor"])))
+				cpu := leanest(spent[what][tool.name])
+				fmt.Fprintf(tw, "%s\t%.2f\t%s\t%s\t%s\t\n", cpu.sum(), ratio(cpu.sum(), leanest(spent[what]["doveadm"]).sum()), cpu[0], cpu[1], cpu[2])
 			}
 		}
 	}
@@ -105,10 +141,19 @@ func portOf(addr string) (port int) {
 	return port
 }
 
-// benchServer is a Maildir server that writes without waiting for the disk, and can read from imapc.
-func benchServer(b *testing.B, imapc int) *testbed.Dovecot {
-	d, err := testbed.ForTest(b).Dovecot(testbed.DovecotOptions{Doveadm: true, ImapcPort: imapc, ImapcSSL: "no",
-		ExtraConfig: "mail_fsync = never\nmail_prefetch_count = 20\n"})
+// benchServer is a Maildir server that writes without waiting for the disk, and can read by imapc from another one.
+func benchServer(b *testing.B, way way, imapc string) *testbed.Dovecot {
+	opt := testbed.DovecotOptions{Doveadm: true, ImapcSSL: "no", ExtraConfig: "mail_fsync = never\nmail_prefetch_count = 20\n"}
+	if imapc != "" {
+		opt.ImapcPort = portOf(imapc)
+	}
+	if imapc != "" && way.singly {
+		opt.ExtraConfig += noMultiAppend
+	}
+	if way.tls {
+		opt.ImapcSSL = "imaps"
+	}
+	d, err := testbed.ForTest(b).Dovecot(opt)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package migrate
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"log/slog"
@@ -23,9 +24,10 @@ import (
 	"imapferry/state/boltstate"
 )
 
-// pipe is the floor: FETCH on one side, MULTIAPPEND on the other, no check of anything.
+// pipe is the floor: FETCH on one side, MULTIAPPEND on the other, or one APPEND behind the other, no check of anything.
 type pipe struct {
 	ctx      context.Context
+	way      way
 	src, dst string
 	conns    int
 }
@@ -47,12 +49,12 @@ func (p *pipe) copy() error {
 }
 
 func (p *pipe) lane(ctx context.Context, folders <-chan string) error {
-	src, err := newPlain(ctx, p.src)
+	src, err := newPlain(ctx, p.way, p.src)
 	if err != nil {
 		return err
 	}
 	defer src.conn.Close()
-	dst, err := newPlain(ctx, p.dst)
+	dst, err := newPlain(ctx, p.way, p.dst)
 	if err != nil {
 		return err
 	}
@@ -78,14 +80,16 @@ func (p *pipe) folder(src, dst *plain, f string) error {
 	if err := src.send("a UID FETCH 1:* (UID FLAGS INTERNALDATE BODY.PEEK[])"); err != nil {
 		return err
 	}
-	open, size := false, int64(0)
-	end := func() error {
-		if !open {
-			return nil
+	open, size, owed := false, int64(0), 0
+	end := func(left int) (err error) { // of the command, and of waiting for all answers but so many
+		if open {
+			dst.w.WriteString("\r\n")
+			owed++
 		}
-		open, size = false, 0
-		dst.w.WriteString("\r\n")
-		return dst.await("a")
+		for open, size = false, 0; owed > left && err == nil; owed-- {
+			err = dst.await("a")
+		}
+		return err
 	}
 	for {
 		line, err := src.r.Line(1 << 20)
@@ -93,7 +97,7 @@ func (p *pipe) folder(src, dst *plain, f string) error {
 			return err
 		}
 		if line[0] == 'a' {
-			return end()
+			return end(0)
 		}
 		lit, _, ok := wire.ParseLiteral(line)
 		if !ok {
@@ -111,10 +115,17 @@ func (p *pipe) folder(src, dst *plain, f string) error {
 		if _, err := src.r.Line(1 << 20); err != nil {
 			return err
 		}
-		if size += lit.Size; size > batchBytes {
-			if err := end(); err != nil {
-				return err
-			}
+		size += lit.Size
+		switch {
+		case p.way.singly && owed < flightWindow:
+			err = end(flightWindow)
+		case p.way.singly:
+			err = end(flightWindow / 2)
+		case size > batchBytes:
+			err = end(0)
+		}
+		if err != nil {
+			return err
 		}
 	}
 }
@@ -132,8 +143,12 @@ type plain struct {
 	w    *bufio.Writer
 }
 
-func newPlain(ctx context.Context, addr string) (*plain, error) {
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+func newPlain(ctx context.Context, way way, addr string) (*plain, error) {
+	dial := new(net.Dialer).DialContext
+	if way.tls {
+		dial = (&tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}}).DialContext
+	}
+	conn, err := dial(ctx, "tcp", addr)
 	if err != nil {
 		return nil, err
 	}
@@ -193,10 +208,14 @@ type mbsync struct {
 	conf string
 }
 
-func newMbsync(ctx context.Context, b *testing.B, src, dst *testbed.Dovecot) trial {
+func newMbsync(ctx context.Context, b *testing.B, way way, addrs, certs []string) trial {
 	var conf strings.Builder
-	for i, d := range []*testbed.Dovecot{src, dst} {
-		fmt.Fprintf(&conf, "IMAPAccount a%d\nHost 127.0.0.1\nPort %d\nUser alice\nPass pass\nSSLType None\nPipelineDepth 50\n\nIMAPStore s%d\nAccount a%d\n\n", i, portOf(d.IMAP()), i, i)
+	for i, addr := range addrs {
+		ssl := "SSLType None"
+		if way.tls {
+			ssl = "SSLType IMAPS\nCertificateFile " + certs[i]
+		}
+		fmt.Fprintf(&conf, "IMAPAccount a%d\nHost localhost\nPort %d\nUser alice\nPass pass\n%s\nPipelineDepth 50\n\nIMAPStore s%d\nAccount a%d\n\n", i, portOf(addr), ssl, i, i)
 	}
 	fmt.Fprintf(&conf, "Channel c\nFar :s0:\nNear :s1:\nPatterns *\nCreate Near\nExpunge Near\nSync Pull\nCopyArrivalDate yes\nSyncState %s/\n", b.TempDir())
 	path := filepath.Join(b.TempDir(), "mbsyncrc")
@@ -223,14 +242,17 @@ type ferry struct {
 	store  *boltstate.Store
 }
 
-func newFerry(ctx context.Context, b *testing.B, src, dst *testbed.Dovecot) trial {
+func newFerry(ctx context.Context, b *testing.B, way way, from string, dst *testbed.Dovecot, to string) trial {
 	store, err := boltstate.Open(filepath.Join(b.TempDir(), "state.db"), boltstate.Options{})
 	if err != nil {
 		b.Fatal(err)
 	}
-	endpoint := func(name string, d *testbed.Dovecot) *backend.Backend {
+	endpoint := func(name, addr string) *backend.Backend {
 		cfg := backend.Defaults()
-		cfg.URL = "imap://" + d.IMAP()
+		cfg.URL = "imap://" + addr
+		if way.tls {
+			cfg.URL, cfg.TLSInsecure = "imaps://"+addr, true
+		}
 		e, err := backend.New(name, cfg)
 		if err != nil {
 			b.Fatal(err)
@@ -238,7 +260,7 @@ func newFerry(ctx context.Context, b *testing.B, src, dst *testbed.Dovecot) tria
 		return e
 	}
 	engine, err := New(Config{
-		Settings: DefaultSettings(), Source: endpoint("source", src), Target: endpoint("target", dst), Store: store, Owner: "bench",
+		Settings: DefaultSettings(), Source: endpoint("source", from), Target: endpoint("target", to), Store: store, Owner: "bench",
 		TargetSettings: TargetSettings{Adapter: "dovecot", DoveadmURL: dst.DoveadmURL(), DoveadmAPIKey: backend.Secret(dst.APIKey)},
 		Log:            slog.New(slog.DiscardHandler),
 	})
@@ -256,7 +278,7 @@ func (t *ferry) close() { t.store.Close() }
 // copy does all that a worker does up to the cutover: for the first time also the copy, and always a round that
 // proves UIDs, flags and dates.
 func (t *ferry) copy() error {
-	lease, rec, err := t.store.Acquire(t.ctx, "alice", "bench", time.Minute)
+	lease, rec, err := t.store.Acquire(t.ctx, "alice", "bench", 10*time.Minute)
 	if err != nil {
 		return err
 	}

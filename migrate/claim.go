@@ -22,8 +22,8 @@ func (w *worker) claim(ctx context.Context, src *client) error {
 		return fmt.Errorf("read fingerprint of INBOX: %w", err)
 	}
 	other, err := w.e.cfg.Store.Claim(ctx, w.user, tokens)
-	if err == nil && other != "" && !w.e.cfg.allows(SameMailbox) {
-		return holdf("same mailbox as %s", other)
+	if err == nil && other != "" && !w.e.cfg.allows(ClassSameMailbox) {
+		return holdf("same mailbox as %s; make one name an alias of the other (users.aliases), or allow it by migrate.allow = [%q], then retry", other, ClassSameMailbox)
 	}
 	return err
 }

@@ -3,24 +3,28 @@ package migrate
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"imapferry/internal/backend"
 	"imapferry/internal/wire"
 )
 
-// Bounds of a worker's connections.
-const (
+// How long a worker waits for a server. Tests are less patient.
+var (
 	stallTimeout = 3 * time.Minute // no byte either way for so long: the server is gone
 	openTimeout  = 2 * time.Minute // dial and login
-	writeBuffer  = 64 << 10        // few large writes: each is a TLS record or a system call
 )
+
+// writeBuffer makes for few large writes: each is a TLS record or a system call.
+const writeBuffer = 64 << 10
 
 // limits of what is kept of one response; bodies are streamed and do not count.
 var limits = wire.Limits{Line: 8 << 20, Literal: 1 << 20, Total: 16 << 20}
@@ -31,13 +35,17 @@ type client struct {
 	conn     *backend.Conn
 	caps     backend.Caps
 	side     string // source or target, for errors
+	view     *view  // nil: all folders, as the server names them
 	d        *wire.Decoder
 	w        *bufio.Writer
 	tag      int
+	sent     map[string]bool   // tags of commands without a completion so far
 	done     map[string]result // completions read while waiting for another one
 	selected string
 	readOnly bool
+	exists   uint32      // messages in the selected folder, as last told
 	qresync  bool        // ENABLE QRESYNC has succeeded
+	singly   bool        // the server sends bodies before it says of which messages they are
 	stop     func() bool // ends the watch of the context
 }
 
@@ -84,9 +92,9 @@ func openWith(ctx context.Context, b *backend.Backend, user string, secret backe
 		conn.Close()
 		return nil, err
 	}
-	s := stallGuard{conn}
+	s := stallGuard{conn.Conn, rawTCP(conn.Conn)}
 	conn.R.Source(s)
-	c := &client{conn: conn, caps: conn.Caps, side: b.Name(), w: bufio.NewWriterSize(s, writeBuffer), done: map[string]result{}}
+	c := &client{conn: conn, caps: conn.Caps, side: b.Name(), w: bufio.NewWriterSize(s, writeBuffer), sent: map[string]bool{}, done: map[string]result{}}
 	c.d = wire.NewDecoder(conn.R, limits)
 	c.stop = context.AfterFunc(ctx, func() { conn.Close() })
 	return c, nil
@@ -99,9 +107,31 @@ func (c *client) close() {
 }
 
 // stallGuard gives each read and write its own deadline: a transfer may take long, silence may not.
-type stallGuard struct{ net.Conn }
+type stallGuard struct {
+	net.Conn
+	tcp syscall.RawConn // nil if there is none below
+}
+
+// rawTCP returns the TCP connection below conn.
+func rawTCP(conn net.Conn) syscall.RawConn {
+	if secure, ok := conn.(*tls.Conn); ok {
+		conn = secure.NetConn()
+	}
+	tcp, ok := conn.(*net.TCPConn)
+	if !ok {
+		return nil
+	}
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	return raw
+}
 
 func (s stallGuard) Read(p []byte) (int, error) {
+	if s.tcp != nil {
+		quickAck(s.tcp)
+	}
 	if err := s.SetReadDeadline(time.Now().Add(stallTimeout)); err != nil {
 		return 0, err
 	}
@@ -115,37 +145,60 @@ func (s stallGuard) Write(p []byte) (int, error) {
 	return s.Conn.Write(p)
 }
 
-// name is a mailbox name among the parts of a command.
+// text is a string of any bytes but NUL among the parts of a command, and glued follows the part before it without a space.
+type (
+	text  string
+	glued string
+)
+
+// name is a mailbox name of the engine's among the parts of a command.
 type name string
 
 // start writes a command, which is sent at the latest when its completion is awaited, and returns its tag. Parts are
-// string, sent as they are, or name.
+// string, sent as they are, name, text or glued.
 func (c *client) start(parts ...any) (tag string, err error) {
-	c.tag++
-	tag = "w" + strconv.Itoa(c.tag)
+	tag = c.nextTag()
 	c.w.WriteString(tag)
 	for _, p := range parts {
-		c.w.WriteByte(' ')
+		if _, ok := p.(glued); !ok {
+			c.w.WriteByte(' ')
+		}
+		var err error
 		switch p := p.(type) {
 		case string:
 			c.w.WriteString(p)
+		case glued:
+			c.w.WriteString(string(p))
 		case name:
-			if err := c.writeName(string(p)); err != nil {
-				return "", err
-			}
+			err = c.writeName(string(p))
+		case text:
+			err = c.writeText(string(p))
+		}
+		if err != nil {
+			return "", err
 		}
 	}
 	c.w.WriteString("\r\n")
 	return tag, nil
 }
 
-// writeName writes a mailbox name, as a literal where its bytes need one.
-func (c *client) writeName(s string) error {
+func (c *client) nextTag() string {
+	c.tag++
+	tag := "w" + strconv.Itoa(c.tag)
+	c.sent[tag] = true
+	return tag
+}
+
+// writeName writes the server's name for a folder.
+func (c *client) writeName(folder string) error { return c.writeText(c.there(folder)) }
+
+// writeText writes a string, as a literal where its bytes need one.
+func (c *client) writeText(s string) error {
 	if !wire.NeedsLiteral(s) {
 		c.w.WriteString(wire.Quoted(s))
 		return nil
 	}
-	if c.caps.Has("LITERAL+") {
+	if c.nonSync(int64(len(s))) {
 		fmt.Fprintf(c.w, "{%d+}\r\n%s", len(s), s)
 		return nil
 	}
@@ -199,8 +252,10 @@ func (c *client) do(on func(response) error, parts ...any) (result, error) {
 // finish waits for the completion of tag. A syntax error in one response is reported at the end, and the rest is read
 // all the same.
 func (c *client) finish(tag string, on func(response) error) (result, error) {
-	if err := c.w.Flush(); err != nil {
-		return result{}, c.errorf("send: %w", err)
+	if !c.answered(tag) {
+		if err := c.w.Flush(); err != nil {
+			return result{}, c.lastWords(tag, err)
+		}
 	}
 	var bad error
 	for {
@@ -220,10 +275,19 @@ func (c *client) finish(tag string, on func(response) error) (result, error) {
 	}
 }
 
+// answered reports whether the completion of tag was read while another one was awaited.
+func (c *client) answered(tag string) bool {
+	_, ok := c.done[tag]
+	return ok
+}
+
+// maxLastWords bounds what is read of a server that stops listening: the answers to all that is under way, and some more.
+const maxLastWords = 1000
+
 // lastWords returns what the server said about the command tag or the connection before it stopped listening, or
 // cause if it said nothing.
 func (c *client) lastWords(tag string, cause error) error {
-	for range 100 {
+	for range maxLastWords {
 		if c.d.Next() != nil {
 			break
 		}
@@ -240,7 +304,12 @@ func (c *client) lastWords(tag string, cause error) error {
 
 // readOther takes the response that the decoder has begun. It returns the tag of a completion, whose result it keeps in done.
 func (c *client) readOther(on func(response) error) (tag string, err error) {
-	if tag = c.d.Atom(); tag != "*" {
+	switch tag = c.d.Atom(); {
+	case tag == "+": // that nobody waits for
+		return "", c.lost(c.d.Drain())
+	case tag != "*" && !c.sent[tag]:
+		return "", c.errorf("answers a command that was not sent: tag %s", wire.Quoted(tag))
+	case tag != "*":
 		c.complete(tag)
 		return tag, c.lost(c.d.Drain())
 	}
@@ -254,6 +323,12 @@ func (c *client) readOther(on func(response) error) (tag string, err error) {
 	if r.word == "BYE" {
 		code, text := wire.SplitCode(string(c.d.Rest()))
 		return "", &backend.Refused{Backend: c.side, Command: "connection", Status: "BYE", Code: code, Text: text}
+	}
+	switch r.word {
+	case "EXISTS":
+		c.exists = r.num
+	case "EXPUNGE":
+		c.exists--
 	}
 	if on != nil {
 		err = on(r)
@@ -282,9 +357,8 @@ func (c *client) complete(tag string) {
 	if status != "OK" {
 		res.err = &backend.Refused{Backend: c.side, Command: "command", Status: status, Code: code, Text: text}
 	}
-	if len(c.done) < 1000 { // a server that invents tags may not fill memory
-		c.done[tag] = res
-	}
+	delete(c.sent, tag)
+	c.done[tag] = res
 }
 
 func (c *client) lost(err error) error {

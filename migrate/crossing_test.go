@@ -19,6 +19,7 @@ type crossing struct {
 	t        *testing.T
 	ctx      context.Context
 	src, dst *testbed.Dovecot
+	from     server // the source of intoServer, if it is no Dovecot
 	path     string
 	store    *boltstate.Store
 	engine   *Engine
@@ -26,22 +27,30 @@ type crossing struct {
 	master   bool
 	plain    bool // no doveadm at the target
 
-	dstConfig string
-	wrap      func(*boltstate.Store) Store // what the engine sees of the store
+	srcConfig, dstConfig string
+	through              map[string]*testbed.Forwarder // what the engine's connections to a side pass, by its name
+	wrap                 func(*boltstate.Store) Store  // what the engine sees of the store
+}
+
+// patient is the default settings with a budget that a busy machine can keep to.
+func patient() Settings {
+	s := DefaultSettings()
+	s.HoldBudget = 20 * time.Second
+	return s
 }
 
 func newCrossing(t *testing.T, srcFormat, dstFormat string, with ...func(*crossing)) *crossing {
 	t.Helper()
 	testbed.Need(t, "dovecot", "doveadm")
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
 	t.Cleanup(cancel)
 	bed := testbed.ForTest(t)
-	x := &crossing{t: t, ctx: ctx, path: filepath.Join(t.TempDir(), "state.db"), settings: DefaultSettings()}
+	x := &crossing{t: t, ctx: ctx, path: filepath.Join(testbed.InMemory(t), "state.db"), settings: patient()}
 	for _, f := range with {
 		f(x)
 	}
 	var err error
-	if x.src, err = bed.Dovecot(testbed.DovecotOptions{Format: srcFormat}); err != nil {
+	if x.src, err = bed.Dovecot(testbed.DovecotOptions{Format: srcFormat, ExtraConfig: x.srcConfig}); err != nil {
 		t.Fatal(err)
 	}
 	if x.dst, err = bed.Dovecot(testbed.DovecotOptions{Format: dstFormat, Doveadm: !x.plain, ExtraConfig: x.dstConfig}); err != nil {
@@ -72,6 +81,7 @@ func (x *crossing) start() {
 	if err != nil {
 		x.t.Fatal(err)
 	}
+	x.engine.pace.look, x.engine.pace.retry = 100*time.Millisecond, 250*time.Millisecond
 	x.engine.Start(x.ctx)
 	x.t.Cleanup(x.stop)
 }
@@ -88,9 +98,12 @@ func (x *crossing) stop() {
 	}
 }
 
-func (x *crossing) backend(name string, d *testbed.Dovecot) *backend.Backend {
+func (x *crossing) backend(name string, d server) *backend.Backend {
 	cfg := backend.Defaults()
 	cfg.URL = "imap://" + d.IMAP()
+	if f := x.through[name]; f != nil {
+		cfg.URL = "imap://" + f.Addr()
+	}
 	if x.master {
 		cfg.Login, cfg.MasterUser, cfg.MasterPassword = backend.Master, "master", "masterpass"
 	}
@@ -198,3 +211,6 @@ func TestCrossingTranslated(t *testing.T) {
 	}
 	x.same("alice", testbed.DiffOptions{IgnoreUIDValidity: true, IgnoreModSeq: true})
 }
+
+// noMultiAppend is the configuration of a Dovecot that does not say that it takes several messages at once.
+const noMultiAppend = "imap_capability = IMAP4rev1 SASL-IR ID ENABLE IDLE UNSELECT CHILDREN NAMESPACE UIDPLUS LIST-EXTENDED CONDSTORE QRESYNC ESEARCH LIST-STATUS MOVE LITERAL+ SPECIAL-USE\n"

@@ -18,11 +18,18 @@ const ackPoll = 10 * time.Millisecond
 const switchTimeout = 20 * time.Second
 
 // cutover switches the user, or leaves everything as it was (I5): all nodes hold, a last round that proves what has
-// changed, then commit and switch. Whatever fails before the commit calls it off.
+// changed, then commit and switch. Whatever fails before the commit calls it off. state/model/worker.pml is the model of it.
 func (w *worker) cutover(ctx context.Context) (state.Phase, string, error) {
 	store, attempt := w.e.cfg.Store, rand.Text()
+	if w.onlyIdle() {
+		attempt = state.IdleAttempt(attempt)
+	}
 	began := time.Now()
 	lease, rec, err := store.BeginCutover(ctx, w.held(), attempt, w.e.cfg.HoldBudget)
+	var silent *state.Silent
+	if errors.As(err, &silent) { // which says all that an operator has to know
+		return 0, "", silent
+	}
 	if err != nil {
 		return 0, "", fmt.Errorf("begin cutover: %w", err)
 	}
@@ -41,28 +48,48 @@ func (w *worker) underHold(ctx context.Context, attempt string, deadline time.Ti
 	defer cancel()
 	stop := context.AfterFunc(bounded, w.cutLanes) // a server that does not answer cannot stretch the hold
 	defer stop()
-	if err := w.awaitNodes(bounded, attempt); err != nil {
+	await := w.awaitNodes
+	if w.onlyIdle() {
+		await = w.awaitIdle
+	}
+	if err := await(bounded, attempt); err != nil {
 		return err
 	}
-	if _, err := w.round(bounded); err != nil {
-		if bounded.Err() != nil {
-			return context.Cause(bounded)
-		}
+	if err := w.takeHints(bounded, attempt); err != nil {
 		return err
 	}
+	err := w.lastRound(bounded)
 	if bounded.Err() != nil {
 		return context.Cause(bounded)
 	}
-	if err := w.allProven(); err != nil {
+	if err != nil {
+		return err
+	}
+	if err := w.gate(bounded); err != nil {
 		return err
 	}
 	return w.e.cfg.Store.Commit(ctx, w.held(), attempt)
 }
 
+// lastRound brings over what has changed up to the hold. It ends well only if source and target are equal then, and hold
+// what clients were told is stored.
+func (w *worker) lastRound(ctx context.Context) error {
+	if _, err := w.round(ctx); err != nil {
+		return err
+	}
+	if err := w.allProven(); err != nil {
+		return err
+	}
+	return w.promisesKept()
+}
+
 // allProven is the gate: the last round has left no folder that it has not proven equal (I1).
 func (w *worker) allProven() error {
 	for f := range w.known() {
-		if _, n, err := w.folder(f); err != nil || n.Dirty {
+		if w.staysBehind(f) {
+			continue // the gate asks whether it may stay behind
+		}
+		if _, n, err := w.folder(f); (err != nil || n.Dirty) && !w.leftOut(f) {
 			return errors.Join(err, fmt.Errorf("%s is not proven equal", wire.Quoted(f)))
 		}
 	}
@@ -75,18 +102,36 @@ var errOverBudget = errors.New("the hold budget is used up")
 func (w *worker) awaitNodes(ctx context.Context, attempt string) error {
 	tick := time.NewTicker(ackPoll)
 	defer tick.Stop()
+	late := ""
 	for {
 		waiting, err := w.e.cfg.Store.Waiting(ctx, w.user, attempt)
-		if err != nil || len(waiting) == 0 {
+		switch {
+		case err == nil && len(waiting) == 0:
+			return nil
+		case err == nil:
+			late = waiting[0].Name
+		case ctx.Err() == nil || late == "":
 			return err
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%w: still waiting for node %s to hold its sessions", context.Cause(ctx), waiting[0].Name)
+			return &unheld{late, context.Cause(ctx)}
 		case <-tick.C:
 		}
 	}
 }
+
+// unheld is the end of waiting for a node.
+type unheld struct {
+	node  string
+	cause error
+}
+
+func (u *unheld) Error() string {
+	return fmt.Sprintf("%v: still waiting for node %s to hold its sessions", u.cause, u.node)
+}
+
+func (u *unheld) Unwrap() error { return u.cause }
 
 // callOff ends an attempt that has failed with cause, unless it turns out to be committed.
 func (w *worker) callOff(ctx context.Context, attempt string, began time.Time, cause error) error {
@@ -101,6 +146,9 @@ func (w *worker) callOff(ctx context.Context, attempt string, began time.Time, c
 		}
 	}
 	w.rec.Phase = state.Tailing
+	if _, ok := aboutMessage(cause); ok || errors.As(cause, new(stuck)) { // the next round goes around it
+		cause = errors.New(cause.Error())
+	}
 	return errors.Join(fmt.Errorf("cutover called off: %w", cause), err)
 }
 

@@ -72,10 +72,14 @@ func (l *lane) follow(ctx context.Context, m *mailbox, f state.Folder, n note) (
 	if err != nil {
 		return 0, false, vanished(m.name, err)
 	}
-	if d.uidValidity != f.UIDValidity || d.modSeq == 0 || d.uidNext < n.Done || len(d.changed) > maxDelta {
+	if d.uidValidity != f.UIDValidity || d.modSeq < max(f.HighestModSeq, 1) || d.uidNext < n.Done || len(d.changed) > maxDelta {
 		return 0, false, nil
 	}
 	m.status = d.status
+	if d.nothing() && m.status == (status{f.UIDValidity, f.UIDNext, f.Messages, f.HighestModSeq}) {
+		l.w.hasPassed(m.name, l.began) // it was a hint that asked for the look
+		return 0, true, nil
+	}
 	if err := l.w.dirty(ctx, m.name); err != nil {
 		return 0, false, err
 	}
@@ -86,11 +90,11 @@ func (l *lane) follow(ctx context.Context, m *mailbox, f state.Folder, n note) (
 	if !n.names(f, there) {
 		return 0, false, another(m.name, there)
 	}
-	if err := l.dst.apply(m.name, d.wanted(n.Done)); err != nil {
+	if err := l.apply(m.name, d.wanted(n.Done).without(l.w.lostFlags(m.name))); err != nil {
 		return 0, false, err
 	}
 	if d.uidNext > n.Done {
-		filled, err := l.copyNew(ctx, m, n.Done)
+		filled, _, err := l.copyNew(ctx, m, n.Done)
 		if err != nil {
 			return 0, false, err
 		}
@@ -99,12 +103,16 @@ func (l *lane) follow(ctx context.Context, m *mailbox, f state.Folder, n note) (
 		}
 	}
 	changed = int64(len(d.changed)) + int64(len(d.vanished))
-	ok, err := l.check(m, &d)
+	ok, err := l.check(ctx, m, &d)
 	if err != nil || !ok {
 		return changed, false, err
 	}
-	return changed, true, l.prove(ctx, m)
+	l.found(m, d.messages, digest{})
+	return changed, true, nil
 }
+
+// nothing reports whether no message is new, changed or gone.
+func (d *delta) nothing() bool { return len(d.changed) == 0 && len(d.vanished) == 0 }
 
 // wanted turns the delta into what has to be done to the target below next.
 func (d *delta) wanted(next uint32) difference {
@@ -117,9 +125,21 @@ func (d *delta) wanted(next uint32) difference {
 	return want
 }
 
+// without takes out flags that the target does not keep.
+func (d difference) without(lost flags) difference {
+	wanted := difference{extra: d.extra, flags: map[flags]wire.Set{}}
+	for f, set := range d.flags {
+		for uid := range set.All() {
+			wanted.flag(f.without(lost), uid)
+		}
+	}
+	return wanted
+}
+
 // check compares the messages that the delta touches, and the count.
-func (l *lane) check(m *mailbox, d *delta) (bool, error) {
+func (l *lane) check(ctx context.Context, m *mailbox, d *delta) (bool, error) {
 	var uids wire.Set
+	var x excuses
 	for _, c := range d.changed {
 		uids.Add(c.uid)
 	}
@@ -137,15 +157,15 @@ func (l *lane) check(m *mailbox, d *delta) (bool, error) {
 			}
 		}
 		diff := compare(both[0], both[1], m.status.uidNext)
+		x = l.excuse(m.name, &diff, &difference{}, both[0], both[1])
 		if !diff.empty() {
 			return false, nil
 		}
 	}
-	if err := l.dst.closeFolder(); err != nil {
+	if err := l.record(ctx, m.name, x, func(uid uint32) bool { return uids.Contains(uid) || d.vanished.Contains(uid) }, d.vanished.Contains); err != nil {
 		return false, err
 	}
-	there, err := l.dst.statusOf(m.name)
-	return err == nil && there != nil && there.messages == d.messages, err
+	return l.dst.exists == d.messages, nil
 }
 
 // listSet is list for a set of UIDs.

@@ -2,7 +2,6 @@ package migrate
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"imapferry/internal/wire"
@@ -15,7 +14,8 @@ type difference struct {
 	flags   map[flags]wire.Set // flags that the target has to set, and where
 	dates   wire.Set           // INTERNALDATE differs: cannot be mended
 
-	unlisted bool // the source lists more or fewer messages than it says to have: nothing is proven (I1)
+	listed   digest // of the source's listing
+	unlisted bool   // the source lists more or fewer messages than it says to have: nothing is proven (I1)
 }
 
 // compare tells how dst differs from src in UIDs below next. Both are in order of UID.
@@ -47,7 +47,7 @@ func (d *difference) both(src, dst *message) {
 	if !src.flags.same(dst.flags) {
 		d.flag(src.flags, src.uid)
 	}
-	if !src.date.Equal(dst.date) {
+	if src.odd || !src.date.Equal(dst.date) {
 		d.dates.Add(src.uid)
 	}
 }
@@ -102,28 +102,4 @@ func short(s wire.Set) string {
 		return text
 	}
 	return text[:strings.LastIndexByte(text[:60], ',')+1] + "…"
-}
-
-// apply makes the target's folder, open for writing, equal as far as that can be done.
-func (c *client) apply(folder string, d difference) error {
-	if err := c.expunge(folder, d.extra); err != nil {
-		return err
-	}
-	sets := make([]flags, 0, len(d.flags))
-	for f := range d.flags {
-		sets = append(sets, f)
-	}
-	slices.Sort(sets)
-	for _, f := range sets {
-		for _, part := range d.flags[f].Split(maxSetText) {
-			if _, err := c.do(nil, "UID STORE", part.String(), "FLAGS.SILENT ("+string(f)+")"); err != nil {
-				err = fmt.Errorf("set flags (%s) of uid %s in %s: %w", f, short(part), wire.Quoted(folder), err)
-				if refusedForGood(err) {
-					return hold{err.Error()}
-				}
-				return err
-			}
-		}
-	}
-	return nil
 }

@@ -10,14 +10,18 @@ import (
 
 	"imapferry/internal/backend"
 	"imapferry/state"
+	"imapferry/state/journal"
 )
 
 // Store is what the engine needs of state.Store.
 type Store interface {
 	state.Leases
 	state.Cutovers
+	state.Exceptions
+	Watch(ctx context.Context) <-chan string
 	Offer(ctx context.Context, user string) (state.Record, error)
 	Get(ctx context.Context, user string) (state.Record, error)
+	Repair(ctx context.Context, rec state.Record, folders []state.Folder) (state.Record, error)
 	Due(ctx context.Context, limit int) ([]string, error)
 	Claim(ctx context.Context, user string, tokens []string) (other string, err error)
 	Folders(ctx context.Context, user string) ([]state.Folder, error)
@@ -30,9 +34,12 @@ type Config struct {
 	TargetSettings TargetSettings
 	Source         *backend.Backend
 	Store          Store
-	Prove          string // auth.prove: who proves users' secrets
-	Owner          string // names this process in leases
-	Lanes          int    // connection pairs for each user; 0: 2, which is where more stop to help
+	Journal        *journal.Journal      // of this node; nil: the store is taken at its word
+	Prove          string                // auth.prove: who proves users' secrets
+	Owner          string                // names this process in leases
+	Node           string                // names this node to operators
+	Sessions       func(user string) int // live sessions of user on this node; nil: none
+	Lanes          int                   // connection pairs for each user; 0: 2, which is where more stop to help
 	Log            *slog.Logger
 }
 
@@ -41,23 +48,33 @@ const (
 	defaultLanes = 2
 	maxSecrets   = 5 // different secrets of one user, the newest ones
 	dueLimit     = 100
-	maxDue       = 1_000_000   // looked through for users who may be migrated
-	lookEvery    = time.Second // for users who have become due
+	maxDue       = 1_000_000 // looked through for users who may be migrated
 	storeTimeout = 10 * time.Second
-	firstRetry   = time.Second
 	maxRetry     = 5 * time.Minute
 )
+
+// pace is how long workers wait where nothing tells them to go on. Tests whose servers answer at once wait less.
+type pace struct {
+	look   time.Duration // between looks for users who have become due
+	retry  time.Duration // after a failure; it doubles with each in a row
+	settle time.Duration // for a dead worker's last batch
+}
+
+var usualPace = pace{look: time.Second, retry: time.Second, settle: 2 * time.Second}
 
 // Engine moves users: those offered with their secrets and, where both servers are entered without them, all that are due.
 type Engine struct {
 	cfg     Config
 	adapter adapter
+	windows windows
+	pace    pace
 	cancel  context.CancelFunc
 	wg      sync.WaitGroup
 	wake    chan struct{}
 
 	mu    sync.Mutex
-	users map[string]*candidate
+	users map[string]*candidate // to be looked at
+	shelf map[string]*candidate // migrated: their secrets wait for the next straggler pass
 }
 
 // candidate is a user whose secrets are at hand, or who is being moved.
@@ -68,11 +85,17 @@ type candidate struct {
 	fresh   bool // offered since a worker has last begun
 	busy    bool // a worker has it
 	settled bool // nothing to do until the next offer or Wake: held, migrated
+	hinted  bool // the record has changed since a worker has last begun
+	patience
 }
 
 // New returns an engine that is not started.
 func New(cfg Config) (*Engine, error) {
 	a, err := cfg.TargetSettings.adapter()
+	if err != nil {
+		return nil, err
+	}
+	windows, err := parseWindows(cfg.CutoverWindows)
 	if err != nil {
 		return nil, err
 	}
@@ -84,13 +107,17 @@ func New(cfg Config) (*Engine, error) {
 	if cfg.Lanes == 0 {
 		cfg.Lanes = defaultLanes
 	}
-	return &Engine{cfg: cfg, adapter: a, wake: make(chan struct{}, 1), users: map[string]*candidate{}}, nil
+	return &Engine{cfg: cfg, adapter: a, windows: windows, pace: usualPace, wake: make(chan struct{}, 1), users: map[string]*candidate{}, shelf: map[string]*candidate{}}, nil
 }
+
+// Fidelity returns what users keep that are moved by the configured adapter.
+func (e *Engine) Fidelity() state.Fidelity { return e.adapter.fidelity() }
 
 // Start begins to move users, until Stop.
 func (e *Engine) Start(ctx context.Context) {
 	ctx, e.cancel = context.WithCancel(ctx)
 	e.wg.Go(func() { e.dispatch(ctx) })
+	e.wg.Go(func() { e.listen(ctx) })
 }
 
 // Stop ends all workers and waits for them. Their users go on where they stopped.
@@ -107,20 +134,33 @@ func (e *Engine) Offer(user string, secret backend.Secret) {
 		return
 	}
 	e.mu.Lock()
+	defer e.mu.Unlock()
+	now := time.Now()
+	if c := e.shelf[user]; c != nil && now.Before(c.retryAt) { // most logins, in the end: they must cost nothing
+		c.keep(secret)
+		return
+	}
+	e.unshelve(user)
 	c := e.candidate(user)
+	c.keep(secret)
+	c.offered, c.retryAt, c.fresh, c.settled = now, time.Time{}, true, false
+	e.look()
+}
+
+// keep puts secret before the others.
+func (c *candidate) keep(secret backend.Secret) {
 	c.secrets = slices.DeleteFunc(c.secrets, func(s backend.Secret) bool { return s == secret })
 	c.secrets = append([]backend.Secret{secret}, c.secrets...)
 	c.secrets = c.secrets[:min(len(c.secrets), maxSecrets)]
-	c.offered, c.retryAt, c.fresh, c.settled = time.Now(), time.Time{}, true, false
-	e.mu.Unlock()
-	e.look()
 }
 
 // Wake makes the engine look at user at once: an operator has changed something.
 func (e *Engine) Wake(user string) {
 	e.mu.Lock()
+	e.unshelve(user)
 	if c := e.users[user]; c != nil {
 		c.retryAt, c.settled = time.Time{}, false
+		c.fresh = c.fresh || c.busy // a worker that is just ending has not seen the change
 	}
 	e.mu.Unlock()
 	e.look()
@@ -147,8 +187,10 @@ func (e *Engine) needsSecret() bool { return e.cfg.Source.NeedsSecret() || e.cfg
 
 // dispatch gives users to workers: those who have just logged in before others who are due.
 func (e *Engine) dispatch(ctx context.Context) {
-	tick := time.NewTicker(lookEvery)
+	tick := time.NewTicker(e.pace.look)
 	defer tick.Stop()
+	shelf := time.NewTicker(shelfEvery)
+	defer shelf.Stop()
 	slots := make(chan struct{}, e.cfg.Workers)
 	for {
 		for _, user := range e.ready(ctx) {
@@ -167,6 +209,9 @@ func (e *Engine) dispatch(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+			e.watchSessions()
+		case <-shelf.C:
+			e.unshelveDue()
 		case <-e.wake:
 		}
 	}
@@ -224,56 +269,83 @@ func (e *Engine) due(ctx context.Context) []string {
 func (e *Engine) move(ctx context.Context, user string) {
 	e.mu.Lock()
 	c := e.users[user]
-	secrets := slices.Clone(c.secrets)
-	c.fresh = false
+	seen := candidate{secrets: slices.Clone(c.secrets), patience: c.patience}
+	c.fresh, c.hinted = false, false
 	e.mu.Unlock()
-	out := e.try(ctx, user, secrets)
+	out := e.try(ctx, user, seen)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	c.busy = false
+	c.busy, c.patience = false, c.patience.after(out)
 	if c.fresh { // offered again meanwhile
 		return
 	}
 	c.retryAt, c.settled = time.Now().Add(out.again), out.settled
-	if out.over || out.settled && len(c.secrets) == 0 {
+	if out.waiting != nil && c.hinted { // released, perhaps, just after that was written
+		c.retryAt = time.Time{}
+	}
+	if out.late {
+		e.shelve(user, c)
+	} else if out.over || out.settled && len(c.secrets) == 0 {
 		delete(e.users, user) // I8: secrets are kept no longer than they are needed
 	}
 }
 
 // try takes the lease and runs a worker under it.
-func (e *Engine) try(ctx context.Context, user string, secrets []backend.Secret) outcome {
+func (e *Engine) try(ctx context.Context, user string, c candidate) outcome {
 	log := e.cfg.Log.With("user", user)
-	rec, err := e.cfg.Store.Offer(ctx, user)
+	rec, err := e.offer(ctx, user)
 	switch {
 	case errors.Is(err, state.ErrInvalid):
 		log.Warn("making the user known", "err", err)
 		return outcome{settled: true, over: true}
 	case err != nil:
 		log.Warn("making the user known", "err", err)
-		return outcome{again: firstRetry}
-	case rec.Phase.OnTarget(): // most logins, in the end: they must cost no write
+		return outcome{again: e.pace.retry}
+	case rec.Phase == state.Finalized:
 		return outcome{settled: true, over: true}
+	case rec.Phase == state.Migrated: // logins of these must cost no write
+		if wait, over := e.nextPass(rec); over || wait > 0 {
+			return e.later(wait, over)
+		}
+	}
+	if out, yes := e.rests(rec, c.patience); yes {
+		return out
 	}
 	lease, rec, err := e.cfg.Store.Acquire(ctx, user, e.cfg.Owner, leaseTTL)
 	switch {
 	case errors.Is(err, state.ErrPhase):
 		return e.leftAlone(ctx, user)
 	case errors.Is(err, state.ErrBusy):
-		return outcome{again: leaseTTL / 3}
+		return outcome{again: leaseTTL / 3, busy: true, watched: e.watches(user, nil)}
 	case err != nil:
 		log.Warn("taking the lease", "err", err)
-		return outcome{again: firstRetry}
+		return outcome{again: e.pace.retry}
 	}
-	w := &worker{e: e, user: user, targetUser: e.cfg.Target.UserName(user), secrets: secrets, adapter: e.adapter, log: log, lease: lease, rec: rec}
+	w := &worker{e: e, user: user, targetUser: e.cfg.Target.UserName(user), secrets: c.secrets, patience: c.patience, adapter: e.adapter, log: log, lease: lease, rec: rec}
 	w.progress.start(rec.Progress)
 	return e.under(ctx, w)
+}
+
+// offer makes the user known. A user whom this node has once sent to the target is repaired if the store does not know: a worker that
+// took it at its word would copy old mail over a mailbox that lives there (I7).
+func (e *Engine) offer(ctx context.Context, user string) (state.Record, error) {
+	rec, err := e.cfg.Store.Offer(ctx, user)
+	if err != nil || rec.Phase.OnTarget() || e.cfg.Journal == nil {
+		return rec, err
+	}
+	s, switched, err := e.cfg.Journal.Find(user)
+	if err != nil || !switched {
+		return rec, err
+	}
+	e.cfg.Log.Error("the store is older than this node's journal: it did not know that the user was switched", "user", user, "phase", rec.Phase, "migrated", s.Migrated)
+	return e.cfg.Store.Repair(ctx, s.Record(), s.Folders)
 }
 
 // leftAlone tells the outcome for a user whose phase lets nobody take the lease.
 func (e *Engine) leftAlone(ctx context.Context, user string) outcome {
 	rec, err := e.cfg.Store.Get(ctx, user)
 	if err != nil || rec.Phase != state.Held && rec.Phase != state.Finalized {
-		return outcome{again: firstRetry}
+		return outcome{again: e.pace.retry}
 	}
 	return outcome{settled: true, over: rec.Phase.OnTarget()}
 }

@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"io"
 	"maps"
@@ -11,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"imapferry/internal/backend"
@@ -18,7 +20,7 @@ import (
 )
 
 // fake is an IMAP server in memory that a test makes misbehave. It holds one account, alice with password "pass", and
-// knows what the engine sends and no more: no CONDSTORE, LIST-STATUS, NAMESPACE or UNSELECT unless caps says so and
+// knows what the engine sends and no more: no CONDSTORE, NAMESPACE or UNSELECT unless caps says so and
 // the test answers for them.
 type fake struct {
 	name string
@@ -30,28 +32,37 @@ type fake struct {
 	pass    map[string]bool
 	folders map[string]*fakeFolder
 	subs    map[string]bool
-	next    uint32 // the next UIDVALIDITY
-	count   int    // commands so far
-	cutAt   int    // the command at which the connection is cut, 0 for none
-	effect  bool   // the command takes effect before the cut
+	first   uint32          // what next was at first
+	next    uint32          // the next UIDVALIDITY
+	heard   map[string]bool // the commands that came
+	trouble *trouble
 	// hook answers a command instead of the server: it returns what is to be said, with %t for the tag, and whether
 	// it did. "BYE" cuts.
 	hook func(verb, args string) (answer string, ok bool)
+	// mangle changes what the server says to a command.
+	mangle func(verb, answer string) string
 	// onBody is told of each literal of an APPEND before it is read, and may answer; the connection is cut after that.
 	onBody func(n int, size int64) (answer string, ok bool)
-	conns  map[net.Conn]bool
+	keeps  func(flag string) bool // the flags that are kept; nil: all
+	// refuses says with what words a message is refused by APPEND, and every other one of the same command; "" takes it.
+	refuses func(m *fakeMail) string
+	conns   map[net.Conn]bool
+	asked   atomic.Int64 // literals that the client waited for
 }
 
 type fakeFolder struct {
 	validity, next uint32
 	mail           []*fakeMail
+	modSeq         uint64            // of the last change
+	gone           map[uint32]uint64 // expunged UIDs, and the mod-sequence of that
 }
 
 type fakeMail struct {
-	uid   uint32
-	flags string
-	date  string
-	body  string
+	uid    uint32
+	flags  string
+	date   string
+	body   string
+	modSeq uint64
 }
 
 const fakeDate = "07-Feb-2020 10:00:00 +0100"
@@ -63,7 +74,8 @@ func newFake(t *testing.T, name, caps string) *fake {
 		t.Fatal(err)
 	}
 	f := &fake{name: name, ln: ln, caps: caps, pass: map[string]bool{"pass": true}, folders: map[string]*fakeFolder{},
-		subs: map[string]bool{}, next: uint32(name[0]) * 1000, conns: map[net.Conn]bool{}}
+		subs: map[string]bool{}, first: uint32(name[0]) * 1000, heard: map[string]bool{}, conns: map[net.Conn]bool{}}
+	f.next = f.first
 	f.create("INBOX")
 	f.wg.Go(f.accept)
 	t.Cleanup(func() {
@@ -98,7 +110,7 @@ func (f *fake) do(change func()) {
 
 func (f *fake) create(name string) *fakeFolder {
 	f.next++
-	f.folders[name] = &fakeFolder{validity: f.next, next: 1}
+	f.folders[name] = &fakeFolder{validity: f.next, next: 1, modSeq: 1, gone: map[uint32]uint64{}}
 	return f.folders[name]
 }
 
@@ -111,8 +123,7 @@ func (f *fake) deliver(folder string, uids ...uint32) {
 		ff = f.create(folder)
 	}
 	for _, uid := range uids {
-		ff.mail = append(ff.mail, &fakeMail{uid, `\Seen`, fakeDate, fmt.Sprintf("Subject: %s %d\r\n\r\nbody %d\r\n", folder, uid, uid*uid)})
-		ff.next = max(ff.next, uid+1)
+		ff.add(&fakeMail{uid: uid, flags: `\Seen`, date: fakeDate, body: fmt.Sprintf("Subject: %s %d\r\n\r\nbody %d\r\n", folder, uid, uid*uid)})
 	}
 }
 
@@ -146,7 +157,7 @@ func (f *fake) accept() {
 		f.conns[nc] = true
 		f.mu.Unlock()
 		f.wg.Go(func() {
-			c := &fakeConn{f: f, r: bufio.NewReader(nc), w: bufio.NewWriter(nc)}
+			c := &fakeConn{f: f, nc: nc, r: bufio.NewReader(nc)}
 			c.serve()
 			nc.Close()
 			f.mu.Lock()
@@ -158,26 +169,27 @@ func (f *fake) accept() {
 
 type fakeConn struct {
 	f        *fake
+	nc       net.Conn
 	r        *bufio.Reader
-	w        *bufio.Writer
+	w        bytes.Buffer // what is said next
 	selected string
 	literals []string
+	refused  bool // NO was said instead of what should have been
 }
 
 func (c *fakeConn) serve() {
-	fmt.Fprintf(c.w, "* OK [CAPABILITY IMAP4rev1 UIDPLUS %s] %s ready\r\n", c.f.caps, c.f.name)
-	for c.w.Flush() == nil {
-		line, ok := c.command()
-		if !ok || !c.answer(line) {
-			c.w.Flush()
-			return
+	c.f.do(func() { fmt.Fprintf(&c.w, "* OK [CAPABILITY IMAP4rev1 UIDPLUS %s] %s ready\r\n", c.f.caps, c.f.name) })
+	for ok := c.send("*"); ok; {
+		var line string
+		if line, ok = c.command(); line != "" {
+			ok = c.answer(line)
 		}
 	}
 }
 
 // command reads one command; literals stand in it as {number}.
 func (c *fakeConn) command() (string, bool) {
-	c.literals = nil
+	c.literals, c.refused = nil, false
 	var all string
 	for {
 		line, err := c.r.ReadString('\n')
@@ -196,9 +208,22 @@ func (c *fakeConn) command() (string, bool) {
 				return "", false
 			}
 		}
+		if lit.NonSync && !strings.Contains(c.f.caps, "LITERAL+") && !(strings.Contains(c.f.caps, "LITERAL-") && lit.Size <= 4096) {
+			c.say("*", "* BYE a literal comes unasked\r\n")
+			return "", false
+		}
 		if !lit.NonSync {
-			c.w.WriteString("+ go on\r\n")
-			c.w.Flush()
+			c.f.asked.Add(1)
+		}
+		if tag, _, _ := strings.Cut(all, " "); !lit.NonSync && (!c.say(tag, "+ go on\r\n") || c.refused) {
+			return "", c.refused
+		}
+		if c.f.trouble.strikes() != "" {
+			return "", false
+		}
+		if lit.Size > 1<<30 { // more than any test sends
+			_, _ = io.CopyN(io.Discard, c.r, lit.Size)
+			return "", false
 		}
 		body := make([]byte, lit.Size)
 		if _, err := io.ReadFull(c.r, body); err != nil {
@@ -209,9 +234,9 @@ func (c *fakeConn) command() (string, bool) {
 	}
 }
 
-func (c *fakeConn) say(tag, answer string) {
+func (c *fakeConn) say(tag, answer string) bool {
 	c.w.WriteString(strings.ReplaceAll(answer, "%t", tag))
-	c.w.Flush()
+	return c.send(tag)
 }
 
 // answer runs one command and reports whether the connection goes on.
@@ -225,26 +250,27 @@ func (c *fakeConn) answer(line string) bool {
 	}
 	f := c.f
 	f.mu.Lock()
+	f.heard[verb] = true
 	hook := f.hook
 	f.mu.Unlock()
 	if hook != nil {
 		if answer, ok := hook(verb, args); ok {
-			c.say(tag, answer)
-			return !strings.Contains(answer, "* BYE")
+			return c.say(tag, answer) && !strings.Contains(answer, "* BYE")
 		}
 	}
+	if kind := f.trouble.strikes(); kind != "" {
+		return c.fail(kind, tag, nil)
+	}
 	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.count++
-	cut := f.count == f.cutAt
-	if cut && !f.effect {
-		return false
+	fmt.Fprintf(&c.w, "%s %s\r\n", tag, c.run(verb, args))
+	mangle := f.mangle
+	f.mu.Unlock()
+	if mangle != nil {
+		said := mangle(verb, c.w.String())
+		c.w.Reset()
+		c.w.WriteString(said)
 	}
-	fmt.Fprintf(c.w, "%s %s\r\n", tag, c.run(verb, args))
-	if cut {
-		c.w.Reset(io.Discard)
-	}
-	return !cut && verb != "LOGOUT"
+	return c.send(tag) && verb != "LOGOUT"
 }
 
 var (
@@ -301,13 +327,14 @@ func (c *fakeConn) run(verb, args string) string {
 		}
 		delete(f.folders, c.name(args, 0))
 	case "RENAME":
-		f.folders[c.name(args, 1)] = f.folders[c.name(args, 0)]
-		delete(f.folders, c.name(args, 0))
+		f.rename(c.name(args, 0), c.name(args, 1))
 		if c.name(args, 0) == "INBOX" {
 			f.create("INBOX")
 		}
-	case "CLOSE":
+	case "CLOSE", "UNSELECT":
 		c.selected = ""
+	case "ENABLE":
+		fmt.Fprintf(&c.w, "* ENABLED %s\r\n", args)
 	default:
 		return c.runInFolder(verb, args)
 	}
@@ -326,6 +353,9 @@ func (c *fakeConn) list(verb, args string) {
 		names = slices.Sorted(maps.Keys(c.f.folders))
 	}
 	for _, n := range names {
-		fmt.Fprintf(c.w, "* %s () \"/\" %s\r\n", verb, fakeName(n))
+		fmt.Fprintf(&c.w, "* %s () \"/\" %s\r\n", verb, fakeName(n))
+		if strings.Contains(args, "RETURN (STATUS") { // LIST-STATUS
+			c.f.folders[n].tell(c, n)
+		}
 	}
 }

@@ -98,7 +98,7 @@ func TestForeignMailWhileCopied(t *testing.T) {
 	x := newCrossing(t, "maildir", "mdbox", func(x *crossing) { x.settings.HoldBudget = minHold })
 	x.seed("alice", testbed.SeedSpec{Seed: 2, NoLarge: true})
 	x.start()
-	node, err := x.store.Join(x.ctx, "silent", leaseTTL) // never acknowledges, so the cutover is called off
+	node, err := x.store.Join(x.ctx, "silent", time.Hour) // never acknowledges, so the cutover is called off
 	if err != nil {
 		t.Fatal(err)
 	}

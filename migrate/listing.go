@@ -1,6 +1,7 @@
 package migrate
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,7 +16,7 @@ type message struct {
 	size  int64     // RFC822.SIZE, where asked for; servers lie about it
 	date  time.Time // INTERNALDATE as an instant
 	raw   string    // INTERNALDATE as the server wrote it
-	odd   bool      // raw is no date
+	odd   bool      // what the server gave was no date, and raw is substituteDate
 	flags flags
 	body  bool // a body came with it
 }
@@ -40,11 +41,43 @@ const internalDate = "_2-Jan-2006 15:04:05 -0700"
 // listing is the messages of one folder in order of UID.
 type listing []message
 
+// digest tells whether two listings of a folder are the same.
+func (l listing) digest() (sum digest) {
+	h := sha256.New()
+	var b []byte
+	for i := range l {
+		m := &l[i]
+		b = fmt.Appendf(b[:0], "%d %d %t %q\n", m.uid, m.date.Unix(), m.odd, m.flags)
+		h.Write(b)
+	}
+	h.Sum(sum[:0])
+	return sum
+}
+
 // below counts the messages whose UID is below next.
 func (l listing) below(next uint32) (n int) {
 	for n = len(l); n > 0 && l[n-1].uid >= next; n-- {
 	}
 	return n
+}
+
+// find returns the message with the UID, or nil.
+func (l listing) find(uid uint32) *message {
+	i, ok := slices.BinarySearchFunc(l, uid, func(m message, uid uint32) int { return int(int64(m.uid) - int64(uid)) })
+	if !ok {
+		return nil
+	}
+	return &l[i]
+}
+
+// uidsFrom returns the UIDs of l that are at least from.
+func uidsFrom(l listing, from uint32) (s wire.Set) {
+	for i := range l {
+		if l[i].uid >= from {
+			s.Add(l[i].uid)
+		}
+	}
+	return s
 }
 
 // list reads the messages of the open folder whose UID is at least from, with the given items beside UID.
@@ -66,9 +99,6 @@ func (c *client) listing(set string, from uint32, items string) (listing, error)
 		}
 		if m.raw == "" && strings.Contains(items, "INTERNALDATE") {
 			return nil // not of this listing: the server tells of flags that others have changed, which is for the next one
-		}
-		if m.odd {
-			return oddDate(c, &m)
 		}
 		if m.uid < from { // "n:*" names the last message even if its UID is lower
 			return nil
@@ -106,6 +136,11 @@ func parseFetch(d *wire.Decoder, m *message, onBody func(d *wire.Decoder) error)
 			m.size = int64(d.Number() & (1<<63 - 1))
 		case strings.HasPrefix(item, "BODY[") && onBody != nil && err == nil:
 			m.body = true
+			if d.Peek() == '(' { // BODY[HEADER.FIELDS (…)]
+				d.Skip()
+				d.Accept(']')
+				d.SP()
+			}
 			err = onBody(d)
 		default:
 			d.Skip()
@@ -127,12 +162,19 @@ func (m *message) parseDate(d *wire.Decoder) {
 	}
 	date, err := time.Parse(internalDate, strings.TrimSpace(string(raw)))
 	m.raw, m.date, m.odd = string(raw), date.UTC(), err != nil
+	if m.odd {
+		m.raw, m.date = substituteDate, time.Unix(0, 0).UTC()
+	}
 }
 
-// oddDate holds the user: the target could not keep the date, and would put another in its place.
-func oddDate(c *client, m *message) error {
-	return holdf("%s uid %d: the %s gives %s as INTERNALDATE, which is no date", wire.Quoted(c.selected), m.uid, c.side, wire.Quoted(m.raw))
+// parseDate reads a date that was sent, or is about to be.
+func parseDate(raw string) time.Time {
+	date, _ := time.Parse(internalDate, strings.TrimSpace(raw))
+	return date
 }
+
+// substituteDate is what messages get whose INTERNALDATE is none, or none that the target takes.
+const substituteDate = "01-Jan-1970 00:00:00 +0000"
 
 func parseFlags(d *wire.Decoder) flags {
 	var words []string

@@ -11,15 +11,13 @@ import (
 	"imapferry/internal/wire"
 )
 
-// statusWindow is how many STATUS commands are sent before the first is answered.
-const statusWindow = 64
-
 // mailbox is one folder as LIST and STATUS tell it.
 type mailbox struct {
-	name       string // raw
+	name       string // the engine's, raw
 	sep        byte   // 0: flat
 	selectable bool
-	special    string // special use, empty if none
+	special    string // special uses in lower case and order, empty if none
+	unopened   string // why the server does not open it, although it is there
 	status     status
 }
 
@@ -29,179 +27,26 @@ type status struct {
 	modSeq                         uint64 // 0 without CONDSTORE
 }
 
-// account is the folders of one side.
-type account struct {
-	mailboxes  map[string]*mailbox
-	subscribed map[string]bool
-}
-
-// names returns the names of all folders that can be selected, parents before children and INBOX first.
-func (a *account) names() []string {
-	var out []string
-	for n, m := range a.mailboxes {
-		if m.selectable {
-			out = append(out, n)
-		}
-	}
-	slices.SortFunc(out, func(a, b string) int {
-		if (a == wire.Inbox) != (b == wire.Inbox) {
-			if a == wire.Inbox {
-				return -1
-			}
-			return 1
-		}
-		return strings.Compare(a, b)
-	})
-	return out
-}
-
-// messages returns how many messages all folders hold.
-func (a *account) messages() (n int64) {
-	for _, m := range a.mailboxes {
-		n += int64(m.status.messages)
-	}
-	return n
-}
-
-// survey lists all folders with their status, and the subscriptions. What it tells was read before anything that is
-// read later, so a change after it shows in the next survey.
-func (c *client) survey() (*account, error) {
-	a := &account{mailboxes: map[string]*mailbox{}, subscribed: map[string]bool{}}
-	items := c.statusItems()
-	list := []any{"LIST", `""`, `"*"`}
-	withStatus := c.caps.Has("LIST-STATUS")
-	if withStatus {
-		list = append(list, "RETURN (STATUS ("+items+"))")
-	}
-	if _, err := c.do(a.take, list...); err != nil {
-		return nil, fmt.Errorf("list folders of %s: %w", c.side, err)
-	}
-	if !withStatus {
-		if err := c.statusAll(a, items); err != nil {
-			return nil, err
-		}
-	}
-	if err := c.askAgain(a, items); err != nil {
-		return nil, err
-	}
-	if _, err := c.do(a.take, "LSUB", `""`, `"*"`); err != nil {
-		return nil, fmt.Errorf("list subscriptions of %s: %w", c.side, err)
-	}
-	return a, nil
-}
-
-// statusItems is what STATUS is asked for.
-func (c *client) statusItems() string {
-	items := "MESSAGES UIDNEXT UIDVALIDITY"
-	if c.caps.Has("CONDSTORE") || c.caps.Has("QRESYNC") {
-		items += " HIGHESTMODSEQ"
-	}
-	return items
-}
-
-// askAgain asks for the status of folders that have none so far. Servers list folders that do not exist, as parents
-// of others, without saying so; a folder that cannot be opened for any other reason may hold mail, and is not passed
-// over (I10).
-func (c *client) askAgain(a *account, items string) error {
-	for _, m := range a.mailboxes {
-		if m.selectable && m.status.uidValidity != 0 && m.status.uidNext == 0 {
-			return holdf("%s in the %s: STATUS tells no UIDNEXT, without which nothing can be proven", wire.Quoted(m.name), c.side)
-		}
-		if !m.selectable || m.status.uidValidity != 0 {
-			continue
-		}
-		_, err := c.do(a.take, "STATUS", name(m.name), "("+items+")")
-		var refused *backend.Refused
-		switch {
-		case errors.As(err, &refused) && nonexistent(refused):
-			m.selectable = false
-		case errors.As(err, &refused) && refused.Status == "NO":
-			return holdf("%s in the %s cannot be opened: %s", wire.Quoted(m.name), c.side, refused.Text)
-		case err != nil:
-			return fmt.Errorf("status of %s in %s: %w", wire.Quoted(m.name), c.side, err)
-		case m.status.uidValidity == 0:
-			return fmt.Errorf("status of %s in %s: %w", wire.Quoted(m.name), c.side, errNoStatus)
-		}
-	}
-	return nil
-}
-
-// nonexistent goes by the text too, since Dovecot 2.3 gives the code (RFC 5530) to some of these refusals only, and
-// lists a deleted parent of other folders as if it were there.
-func nonexistent(r *backend.Refused) bool {
-	return wire.EqualFold(r.Code, "NONEXISTENT") || strings.HasPrefix(r.Text, "Mailbox doesn't exist")
-}
-
-func (c *client) statusAll(a *account, items string) error {
-	names := a.names()
-	for window := range slices.Chunk(names, statusWindow) {
-		tags := make([]string, len(window))
-		for i, n := range window {
-			tag, err := c.start("STATUS", name(n), "("+items+")")
-			if err != nil {
-				return err
-			}
-			tags[i] = tag
-		}
-		for i, tag := range tags {
-			_, err := c.finish(tag, a.take)
-			var refused *backend.Refused
-			if errors.As(err, &refused) && refused.Status == "NO" {
-				continue // askAgain finds out why
-			}
-			if err != nil {
-				return fmt.Errorf("status of %s in %s: %w", wire.Quoted(window[i]), c.side, err)
-			}
-		}
-	}
-	return nil
-}
-
-// take reads LIST, LSUB and STATUS responses.
-func (a *account) take(r response) error {
-	switch r.word {
-	case "LIST":
-		m := parseList(r.d)
-		if r.d.Err() == nil {
-			if old := a.mailboxes[m.name]; old != nil {
-				m.status = old.status // STATUS came first
-			}
-			a.mailboxes[m.name] = m
-		}
-	case "LSUB":
-		if m := parseList(r.d); r.d.Err() == nil {
-			a.subscribed[m.name] = true
-		}
-	case "STATUS":
-		name, s := parseStatus(r.d)
-		if r.d.Err() == nil {
-			m := a.mailboxes[name]
-			if m == nil {
-				m = &mailbox{name: name}
-				a.mailboxes[name] = m
-			}
-			m.status = s
-		}
-	}
-	return nil
-}
-
 func parseList(d *wire.Decoder) *mailbox {
 	m := &mailbox{selectable: true}
+	var uses []string
 	d.List(func() {
-		switch attr := strings.ToLower(d.Flag()); attr {
-		case `\noselect`, `\nonexistent`:
+		attr := strings.ToLower(d.Flag())
+		if attr == `\noselect` || attr == `\nonexistent` {
 			m.selectable = false
-		case `\all`, `\archive`, `\drafts`, `\flagged`, `\junk`, `\sent`, `\trash`, `\important`:
-			m.special = attr
+		}
+		if slices.Contains(specialUses, attr) {
+			uses = append(uses, attr)
 		}
 	})
+	slices.Sort(uses)
+	m.special = strings.Join(uses, " ")
 	d.SP()
 	if sep, ok := d.NString(); ok && len(sep) == 1 {
 		m.sep = sep[0]
 	}
 	d.SP()
-	m.name = wire.CanonicalName(d.AString())
+	m.name = d.AString()
 	if d.Peek() != 0 { // LIST-EXTENDED data
 		d.Rest()
 	}
@@ -209,7 +54,7 @@ func parseList(d *wire.Decoder) *mailbox {
 }
 
 func parseStatus(d *wire.Decoder) (name string, s status) {
-	name = wire.CanonicalName(d.AString())
+	name = d.AString()
 	d.SP()
 	d.List(func() {
 		item := strings.ToUpper(d.Atom())
@@ -267,13 +112,21 @@ func (s *status) take(r response) {
 func (s *status) takeCode(code string) {
 	for key, to := range map[string]*uint32{"UIDVALIDITY": &s.uidValidity, "UIDNEXT": &s.uidNext} {
 		if arg, ok := argument(code, key); ok {
-			n, _ := strconv.ParseUint(arg, 10, 32)
-			*to = uint32(n)
+			*to = uint32(number(arg, 32))
 		}
 	}
 	if arg, ok := argument(code, "HIGHESTMODSEQ"); ok {
-		s.modSeq, _ = strconv.ParseUint(arg, 10, 64)
+		s.modSeq = number(arg, 64)
 	}
+}
+
+// number reads an argument of a code. What does not fit is not told: UIDs that nobody has given must not be skipped.
+func number(arg string, bits int) uint64 {
+	n, err := strconv.ParseUint(arg, 10, bits)
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 // closeFolder leaves the selected folder without expunging anything: CLOSE removes \Deleted messages unless the
@@ -299,7 +152,7 @@ func (c *client) closeFolder() error {
 // statusOf asks for the status of one folder that is not open. It returns nil if there is no such folder.
 func (c *client) statusOf(folder string) (*status, error) {
 	items := c.statusItems()
-	a := &account{mailboxes: map[string]*mailbox{}}
+	a := c.newAccount()
 	_, err := c.do(a.take, "STATUS", name(folder), "("+items+")")
 	if m := a.mailboxes[folder]; err == nil && m != nil && m.status.uidValidity != 0 {
 		return &m.status, nil
@@ -309,7 +162,7 @@ func (c *client) statusOf(folder string) (*status, error) {
 		return nil, err
 	}
 	// A refusal may have any reason; only the list says that a folder does not exist.
-	a = &account{mailboxes: map[string]*mailbox{}}
+	a = c.newAccount()
 	if _, listErr := c.do(a.take, "LIST", `""`, `"*"`); listErr != nil {
 		return nil, listErr
 	}

@@ -3,6 +3,8 @@ package migrate
 import (
 	"encoding/json"
 	"fmt"
+	"math"
+	"slices"
 	"time"
 
 	"imapferry/internal/wire"
@@ -18,6 +20,11 @@ type note struct {
 	Done   uint32   `json:"d,omitempty"` // UIDs below are ours; the target's UIDNEXT when nothing is under way
 	Intent []intent `json:"i,omitempty"` // the batch that was about to be committed
 	Gap    uint32   `json:"g,omitempty"` // placeholders were about to be made from Done up to here
+	Loose  bool     `json:"o,omitempty"` // the messages of Intent come one by one: any of them may be there, and out of place
+	Astray bool     `json:"z,omitempty"` // all below Done are ours, but not all at their UIDs: to be copied anew
+
+	// The message with this UID goes alone, because the target has refused it with others behind it; everyMessage: all do.
+	Wary uint32 `json:"y,omitempty"`
 
 	// The target when the last pass over the folder was done, to see whether somebody else has changed it since. Dirty means
 	// that the engine has begun to write after that.
@@ -27,9 +34,18 @@ type note struct {
 
 	Given bool `json:"v,omitempty"` // the folder was about to be given the source's UIDVALIDITY
 	Drop  bool `json:"x,omitempty"` // the folder was about to be deleted
+	Make  bool `json:"c,omitempty"` // the folder, which was not there, was about to be created
+	Shell bool `json:"h,omitempty"` // it is there in name only, for the sake of others; nothing else is known of it then
 
 	Bodies uint32 `json:"b,omitempty"` // the bodies of messages below this UID are proven, as far as configured
+
+	carried
+
+	Late *late `json:"l,omitempty"` // what has happened since the switch; the rest is as it was then
 }
+
+// everyMessage stands for all messages of a folder.
+const everyMessage = math.MaxUint32
 
 // intent is one message of a batch.
 type intent struct {
@@ -72,10 +88,10 @@ func placeholderIntent(uid uint32) intent {
 
 // names reports whether a target folder with the given status is the very one that the engine made and recorded as f.
 func (n *note) names(f state.Folder, s status) bool {
-	return s.uidValidity == f.TargetUIDValidity || n.Given && s.uidValidity == f.UIDValidity
+	return s.uidValidity == f.TargetUIDValidity || n.Given && s.uidValidity == f.UIDValidity || n.Make && s.unused()
 }
 
-// explains reports whether m, whose UID is not below Done, is ours.
+// explains reports whether m is ours, at the UID that was due.
 func (n *note) explains(m *message) bool {
 	if m.uid < n.Done {
 		return true
@@ -86,20 +102,40 @@ func (n *note) explains(m *message) bool {
 	if len(n.Intent) == 0 {
 		return false
 	}
-	first, last := n.Done, n.Intent[len(n.Intent)-1].UID
-	uid := m.uid
-	if uid > last { // the batch came a second time, behind a dead worker's: it is as much ours
-		uid -= last - first + 1
-	}
 	for _, i := range n.Intent {
-		if i.UID == uid {
-			return i.Date == m.date.Unix() && i.Size == m.size
+		if i.UID == m.uid {
+			return i.fits(m)
 		}
-		if i.UID > uid {
+		if i.UID > m.uid {
 			return isPlaceholder(m) // fills the gap before i
 		}
 	}
 	return false
+}
+
+// strayed reports whether m, which explains knows nothing of, is ours all the same, at another UID than it was due: it came behind a
+// message that was refused, or behind a dead worker's, or with a batch that came a second time.
+func (n *note) strayed(m *message) bool {
+	if n.Loose {
+		return isPlaceholder(m) || slices.ContainsFunc(n.Intent, func(i intent) bool { return i.fits(m) })
+	}
+	if len(n.Intent) == 0 || m.uid <= n.Intent[len(n.Intent)-1].UID {
+		return false
+	}
+	again := *m
+	again.uid -= n.Intent[len(n.Intent)-1].UID - n.Done + 1
+	return again.uid >= n.Done && n.explains(&again)
+}
+
+// doubts reports whether m, which explains knows, may be a later message of the batch that has strayed there.
+func (n *note) doubts(m *message) bool {
+	return n.Loose && m.uid >= n.Done && !isPlaceholder(m) &&
+		slices.ContainsFunc(n.Intent, func(i intent) bool { return i.UID > m.uid && i.fits(m) })
+}
+
+// fits reports whether m may be the message of i, as far as date and size tell.
+func (i intent) fits(m *message) bool {
+	return i.Size == m.size && (i.Date == m.date.Unix() || !dateKept(i.Date))
 }
 
 func readNote(f state.Folder) (n note, err error) {

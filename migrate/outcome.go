@@ -1,6 +1,7 @@
 package migrate
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -12,25 +13,41 @@ import (
 type outcome struct {
 	settled bool          // nothing to do until the next offer or Wake
 	over    bool          // nothing to do ever: the secrets are not needed any more
+	late    bool          // nothing to do but straggler passes
 	again   time.Duration // when to try again if not settled
+	waiting *waiting      // a look has ended so: the user is ready, and the policy says to wait
+	rests   bool          // there was no look: the user waits on
+	busy    bool          // there was none, because another worker has the user
+	watched bool          // the policy waits for sessions on this node
 }
 
 // end writes how a worker's run ended: well, stopped, held, waiting for a login, or to be tried again.
 func (w *worker) end(ctx context.Context, err error) outcome {
 	store := w.e.cfg.Store
-	if e := store.Report(ctx, w.held(), w.snapshot()); e != nil && !errors.Is(e, state.ErrLost) {
-		w.log.Warn("reporting progress", "err", e)
+	unreported := store.Report(ctx, w.held(), w.snapshot())
+	if unreported != nil && !errors.Is(unreported, state.ErrLost) {
+		w.log.Warn("reporting progress", "err", unreported)
 	}
 	switch {
-	case err == nil:
-		return outcome{settled: true, over: w.rec.Phase.OnTarget()}
 	case errors.Is(err, context.Canceled):
 		return outcome{}
 	case errors.Is(err, state.ErrLost):
 		w.log.Warn("the lease is lost; another worker goes on", "err", err)
 		return outcome{again: leaseTTL / 3}
+	case w.rec.Phase == state.Migrated:
+		return w.endPass(ctx, cmp.Or(err, unreported)) // operators go by when the last pass was
+	case err == nil:
+		return outcome{settled: true}
 	}
-	if reason, ok := permanent(err); ok {
+	var wait *waiting
+	if errors.As(err, &wait) { // which is written already
+		return outcome{again: wait.again, waiting: wait, watched: w.e.watches(w.user, wait)}
+	}
+	reason, held := permanent(err)
+	if w.rec.Park && errors.As(err, new(alien)) { // came in between; the next worker moves it aside
+		held = false
+	}
+	if held {
 		w.log.Warn("held", "reason", reason)
 		return w.write(ctx, state.Held, state.Change{Reason: reason}, outcome{settled: true})
 	}
@@ -38,14 +55,12 @@ func (w *worker) end(ctx context.Context, err error) outcome {
 		w.log.Info("waiting for the next login", "err", err)
 		return w.write(ctx, state.Pending, state.Change{Reason: "waiting for the user's next login: " + err.Error()}, outcome{settled: true})
 	}
-	again := backoff(w.rec.Attempts)
+	again := w.e.pace.backoff(w.rec.Attempts, maxRetry)
 	w.log.Warn("trying again", "in", again, "err", err)
 	return w.write(ctx, w.rec.Phase, state.Change{Reason: err.Error(), Retry: again}, outcome{again: again})
 }
 
-// write tells the store how it ended, and returns out. Where that cannot be written, the user is in some other phase
-// than the worker knows, so another worker looks soon: a user may not be left in cutover. maxReleases is how often
-// the store is told that the lease is given back. After that it ends by itself.
+// maxReleases is how often the store is told that the lease is given back. After that it ends by itself.
 const maxReleases = 3
 
 // release gives back the lease, so that the next worker need not wait for its end. A second Release does no harm.
@@ -62,20 +77,22 @@ func (w *worker) release(ctx context.Context) {
 	}
 }
 
+// write tells the store how it ended, and returns out. Where that cannot be written, the user is in some other phase
+// than the worker knows, so another worker looks soon: a user may not be left in cutover.
 func (w *worker) write(ctx context.Context, to state.Phase, c state.Change, out outcome) outcome {
 	if _, err := w.e.cfg.Store.Advance(ctx, w.held(), to, c); err != nil {
 		w.log.Warn("writing how it ended", "phase", to, "err", err)
-		return outcome{again: firstRetry}
+		return outcome{again: w.e.pace.retry}
 	}
 	return out
 }
 
-// backoff doubles with each failed try in a row.
-func backoff(attempts int) time.Duration {
-	d := firstRetry
+// backoff doubles with each failed try in a row, up to most.
+func (p pace) backoff(attempts int, most time.Duration) time.Duration {
+	d := p.retry
 	for range min(attempts, 20) {
-		if d *= 2; d >= maxRetry {
-			return maxRetry
+		if d *= 2; d >= most {
+			return most
 		}
 	}
 	return d

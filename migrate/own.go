@@ -4,20 +4,27 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 
-	"imapferry/internal/backend"
 	"imapferry/internal/wire"
 	"imapferry/state"
 )
 
-// foreign holds the user: the target has mail that the engine did not put there (I4).
+// alien holds the user, because something in the target is not the engine's (I4); `retry --park` moves it aside.
+type alien struct{ hold }
+
+func (a alien) Unwrap() error { return a.hold }
+
+func alienf(format string, args ...any) error { return alien{hold{fmt.Sprintf(format, args...)}} }
+
+// foreign says that the target has mail that the engine did not put there.
 func foreign(folder string, s *status) error {
-	return holdf("target folder %s holds mail of unknown origin (%d messages); move it away at the target, then retry", wire.Quoted(folder), s.messages)
+	return alienf("target folder %s holds mail of unknown origin (%d messages); move it away at the target, then retry, or retry --park", wire.Quoted(folder), s.messages)
 }
 
-// another holds the user: a folder of the target has the name of one that was copied, and is not that one (I4).
+// another says that a folder of the target has the name of one that was copied, and is not that one.
 func another(folder string, s status) error {
-	return holdf("target folder %s is not the one that was copied (its UIDVALIDITY is %d now); move it away and delete all other folders at the target to start over, then retry",
+	return alienf("target folder %s is not the one that was copied (its UIDVALIDITY is %d now); move it away and delete all other folders at the target to start over, then retry, or retry --park",
 		wire.Quoted(folder), s.uidValidity)
 }
 
@@ -26,32 +33,67 @@ func another(folder string, s status) error {
 // way.
 func (w *worker) checkTarget(ctx context.Context, l *lane, dst *account) error {
 	known := w.known()
-	if len(known) > 0 && w.wiped(dst, known) {
+	if err := l.discardRest(known, dst); err != nil {
+		return err
+	}
+	if made := w.made(); len(made) > 0 && w.wiped(dst, made) {
 		w.log.Warn("target account is empty again: starting over")
-		return w.forget(ctx, known)
+		return w.forget(ctx, made)
 	}
 	for n, m := range dst.mailboxes {
-		if _, ok := known[n]; !ok && m.selectable && m.status.messages > 0 {
-			return foreign(n, &m.status)
+		if _, ok := known[n]; ok || !m.selectable || m.status.messages == 0 || w.dstView.isParked(n) {
+			continue
+		}
+		if err := w.parked(foreign(n, &m.status), func() error { return l.parkAll(n) }); err != nil {
+			return err
 		}
 	}
 	for n, f := range known {
-		if err := w.checkFolder(ctx, l, f, dst.mailboxes[n]); err != nil {
+		if w.leftOut(n) {
+			continue // it was copied before it was left out, and stays as it is
+		}
+		err := w.checkFolder(ctx, l, f, dst.mailboxes[n])
+		if err := w.parked(err, func() error { return l.parkKnown(ctx, f, dst.mailboxes[n]) }); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// wiped reports whether an operator has emptied the target account to start over: nothing is left that could be harmed.
-func (w *worker) wiped(dst *account, known map[string]state.Folder) bool {
+// discardRest deletes what a worker has moved away of its own INBOX, and died before it could delete it.
+func (l *lane) discardRest(known map[string]state.Folder, dst *account) error {
+	aside := l.dst.own(discardedInbox)
+	_, copied := known[aside]
+	n, err := readNote(known[wire.Inbox])
+	m := dst.mailboxes[aside]
+	if err != nil || copied || m == nil || !m.selectable || m.status.messages > 0 && !n.Drop {
+		return err
+	}
+	delete(dst.mailboxes, aside)
+	return l.remove(l.ctx, aside)
+}
+
+// made returns the folders that were made, as far as is known: one that was only about to be may be there all the same, and is
+// not given up.
+func (w *worker) made() map[string]state.Folder {
+	known := w.known()
+	maps.DeleteFunc(known, func(_ string, f state.Folder) bool {
+		n, err := readNote(f)
+		return err == nil && (n.Make || n.Shell)
+	})
+	return known
+}
+
+// wiped reports whether an operator has emptied the target account to start over: nothing is left that could be harmed, and
+// none of the folders that were made.
+func (w *worker) wiped(dst *account, made map[string]state.Folder) bool {
 	for n, m := range dst.mailboxes {
-		if m.selectable && (m.status.messages > 0 || m.status.uidNext > 1 && n != wire.Inbox) {
+		if m.selectable && !w.dstView.isParked(n) && (m.status.messages > 0 || m.status.uidNext > 1 && n != wire.Inbox) {
 			return false
 		}
 	}
-	for n, f := range known {
-		if m := dst.mailboxes[n]; f.UIDValidity != 0 && m != nil && m.status.uidValidity == f.TargetUIDValidity {
+	for n, f := range made {
+		if m := dst.mailboxes[n]; m != nil && m.status.uidValidity == f.TargetUIDValidity {
 			return false // the very folder is still there: its messages were expunged, or never copied
 		}
 	}
@@ -65,11 +107,17 @@ func (w *worker) checkFolder(ctx context.Context, l *lane, f state.Folder, m *ma
 	if err != nil {
 		return err
 	}
+	if n.Shell {
+		if m != nil && m.status.messages > 0 {
+			return foreign(f.Name, &m.status)
+		}
+		return nil
+	}
 	if m == nil || !m.selectable {
-		if n.Drop { // by a worker that died before it could say so
+		if n.Drop || n.Make { // by a worker that died before it could say so, or make it
 			return w.deleteFolder(ctx, f.Name)
 		}
-		return holdf("target folder %s, which was copied, is gone; delete all folders at the target to start over, then retry", wire.Quoted(f.Name))
+		return alienf("target folder %s, which was copied, is gone; delete all folders at the target to start over, then retry, or retry --park", wire.Quoted(f.Name))
 	}
 	s := m.status
 	if !n.names(f, s) {
@@ -88,7 +136,7 @@ func (w *worker) checkFolder(ctx context.Context, l *lane, f state.Folder, m *ma
 		}
 	}
 	if !n.Dirty {
-		return holdf("target folder %s was changed by somebody else since the last pass (%d messages, were %d); was this user moved before?", wire.Quoted(f.Name), s.messages, n.Messages)
+		return alienf("target folder %s was changed by somebody else since the last pass (%d messages, were %d); was this user moved before? If not, retry --park", wire.Quoted(f.Name), s.messages, n.Messages)
 	}
 	if s, err = w.settle(ctx, l, f.Name, n); err != nil {
 		return err
@@ -96,11 +144,13 @@ func (w *worker) checkFolder(ctx context.Context, l *lane, f state.Folder, m *ma
 	if s.uidNext < n.Done {
 		return holdf("target folder %s has UIDNEXT %d, but uids below %d were given already; delete it at the target, then retry", wire.Quoted(f.Name), s.uidNext, n.Done)
 	}
-	if err := l.explain(f.Name, n, s); err != nil {
+	err = l.explain(f.Name, n, s)
+	astray := errors.As(err, new(shifted))
+	if err != nil && !astray {
 		return err
 	}
 	f.TargetUIDValidity = s.uidValidity
-	return w.putFolder(ctx, f, note{Done: s.uidNext, Dirty: true, Bodies: n.Bodies})
+	return w.putFolder(ctx, f, note{Done: s.uidNext, Dirty: true, Bodies: n.Bodies, Given: n.Given, Wary: n.Wary, Astray: n.Astray || astray, carried: n.carried})
 }
 
 // touchedSince reports whether any message of a target folder has changed since modSeq. Dovecot's Maildir may raise
@@ -119,7 +169,8 @@ func (l *lane) touchedSince(folder string, modSeq uint64) (touched bool, err err
 	return touched, l.dst.closeFolder()
 }
 
-// explain demands that all messages of a target folder from Done on are what the note says was under way.
+// explain demands that all messages of a target folder from Done on are what the note says was under way. It returns shifted if
+// they are, and some are not at the UIDs that they were due.
 func (l *lane) explain(folder string, n note, s status) error {
 	if s.uidNext <= n.Done {
 		return nil
@@ -131,16 +182,69 @@ func (l *lane) explain(folder string, n note, s status) error {
 	if err != nil {
 		return err
 	}
+	alien, astray, err := l.unexplained(folder, n, list)
+	if err != nil {
+		return err
+	}
+	if len(alien) > 0 {
+		return fmt.Errorf("uid %s: %w", short(alien), foreign(folder, &status{messages: uint32(len(list))}))
+	}
+	if err := l.dst.closeFolder(); err != nil || len(astray) == 0 {
+		return err
+	}
+	return shifted{folder, "those that were due", short(astray)}
+}
+
+// unexplained returns the messages of list, from the target's open folder, that are not what the note says was under way, and
+// those that are, but not where they were due. A message whose lines do not end by CRLF has another size there, and one that has
+// strayed may have the date and size of the one that was due: their bytes tell.
+func (l *lane) unexplained(folder string, n note, list listing) (alien, astray wire.Set, err error) {
+	var odd, compared, same wire.Set
 	for i := range list {
-		if !n.explains(&list[i]) {
-			return fmt.Errorf("uid %d: %w", list[i].uid, foreign(folder, &status{messages: uint32(len(list))}))
+		if m := &list[i]; !n.explains(m) || n.doubts(m) {
+			odd.Add(m.uid)
 		}
 	}
-	return l.dst.closeFolder()
+	for _, i := range n.Intent {
+		if odd.Contains(i.UID) {
+			compared.Add(i.UID)
+		}
+	}
+	if len(compared) > 0 {
+		if same, err = l.sameButLineEnds(folder, compared); err != nil {
+			return nil, nil, err
+		}
+	}
+	for i := range list {
+		m := &list[i]
+		switch {
+		case !odd.Contains(m.uid) || same.Contains(m.uid):
+		case n.strayed(m):
+			astray.Add(m.uid)
+		default:
+			alien.Add(m.uid)
+		}
+	}
+	return alien, astray, nil
 }
 
 // reset removes a target folder, all of whose contents must be ours, so that it can be copied anew.
 func (l *lane) reset(ctx context.Context, folder string) error {
+	_, n, err := l.w.folder(folder)
+	if err == nil {
+		err = l.clear(ctx, folder, func() error { return l.remove(ctx, folder) })
+	}
+	if err == nil {
+		err = l.w.deleteFolder(ctx, folder)
+	}
+	if err == nil && folder == wire.Inbox && n.carries() { // a new INBOX may have the old one's rights, and the account its entries
+		err = l.w.putFolders(ctx, noted(state.Folder{Name: folder}, note{Done: 1, Make: true, Dirty: true, carried: n.carried}))
+	}
+	return err
+}
+
+// clear has a target folder, all of whose contents must be ours, taken away by remove, if it is there.
+func (l *lane) clear(ctx context.Context, folder string, remove func() error) error {
 	f, n, err := l.w.folder(folder)
 	if err != nil {
 		return err
@@ -152,31 +256,28 @@ func (l *lane) reset(ctx context.Context, folder string) error {
 	if err != nil {
 		return err
 	}
-	if s != nil {
-		if !n.names(f, *s) {
-			return another(folder, *s)
-		}
-		if err := l.explain(folder, n, *s); err != nil {
-			return err
-		}
-		n.Dirty, n.Drop = true, true
-		if err := l.w.putNote(ctx, folder, n); err != nil {
-			return err
-		}
-		if err := l.remove(ctx, folder); err != nil {
-			return err
-		}
+	if s == nil {
+		return nil
 	}
-	return l.w.deleteFolder(ctx, folder)
+	if !n.names(f, *s) {
+		return another(folder, *s)
+	}
+	if err := l.explain(folder, n, *s); err != nil && !errors.As(err, new(shifted)) { // astray, they are ours all the same
+		return err
+	}
+	n.Dirty, n.Drop = true, true
+	if err := l.w.putNote(ctx, folder, n); err != nil {
+		return err
+	}
+	return remove()
 }
 
 // remove deletes a target folder that is empty or proven ours. Dovecot's Maildir cannot make a new INBOX by any means.
 func (l *lane) remove(ctx context.Context, folder string) error {
 	if folder == wire.Inbox {
 		err := l.w.adapter.clearInbox(ctx, l.dst, l.w.targetUser)
-		var refused *backend.Refused
 		var failed *doveadmError
-		if errors.As(err, &refused) && refused.Status != "BYE" || errors.As(err, &failed) {
+		if refusedForGood(err) || errors.As(err, &failed) {
 			return holdf("target INBOX has given out UIDs that are needed, and cannot be made new (%v); remove the user's mail at the target, then retry", err)
 		}
 		return err

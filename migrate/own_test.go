@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -100,8 +101,17 @@ type exact struct {
 
 func (exact) fidelity() state.Fidelity { return state.Exact }
 
-func (e exact) setUIDValidity(_ context.Context, _, folder string, v uint32) error {
-	e.f.do(func() { e.f.folders[folder].validity = v })
+func (e exact) skip(_ context.Context, _ *client, _, folder string, _, to uint32) error {
+	e.f.do(func() { e.f.folders[folder].next = to })
+	return nil
+}
+
+func (e exact) setUIDValidity(_ context.Context, _ *client, _ string, folders []*mailbox) error {
+	e.f.do(func() {
+		for _, m := range folders {
+			e.f.folders[m.name].validity = m.status.uidValidity
+		}
+	})
 	return nil
 }
 
@@ -140,8 +150,8 @@ type dying struct {
 	died atomic.Bool
 }
 
-func (d *dying) setUIDValidity(ctx context.Context, user, folder string, v uint32) error {
-	if err := d.exact.setUIDValidity(ctx, user, folder, v); err != nil {
+func (d *dying) setUIDValidity(ctx context.Context, dst *client, user string, folders []*mailbox) error {
+	if err := d.exact.setUIDValidity(ctx, dst, user, folders); err != nil {
 		return err
 	}
 	if d.died.CompareAndSwap(false, true) {
@@ -164,5 +174,60 @@ func TestCreatedMeanwhile(t *testing.T) {
 	s.migrated()
 	if strings.Contains(s.log.String(), "trying again") {
 		t.Error("it took a second try")
+	}
+}
+
+// belated is an adapter whose first call takes effect only when somebody works on the folder again, long after its answer was lost.
+type belated struct {
+	exact
+	once  sync.Once
+	apply func()
+}
+
+func (a *belated) setUIDValidity(ctx context.Context, dst *client, user string, folders []*mailbox) (err error) {
+	a.once.Do(func() {
+		err = errors.New("answer lost")
+		a.f.do(func() { a.apply = func() { _ = a.exact.setUIDValidity(ctx, dst, user, folders) } })
+	})
+	if err == nil {
+		err = a.exact.setUIDValidity(ctx, dst, user, folders)
+	}
+	return err
+}
+
+// TestUIDValidityGivenLate: doveadm gives folders their UIDVALIDITY after the worker that asked for it has died, and after the next one
+// has looked. They are no others for that.
+func TestUIDValidityGivenLate(t *testing.T) {
+	for _, verb := range []string{"SELECT", "APPEND"} {
+		t.Run(verb, func(t *testing.T) {
+			s := one(newStage(t, batchCaps))
+			s.src.deliver("INBOX", 1, 2, 3)
+			a := &belated{exact: exact{f: s.dst}}
+			s.adapter = a
+			s.dst.hook = func(v, _ string) (string, bool) {
+				var apply func()
+				s.dst.do(func() {
+					if apply = a.apply; v == verb && apply != nil {
+						a.apply = nil
+					}
+				})
+				if v == verb && apply != nil {
+					apply()
+				}
+				return "", false
+			}
+			var once sync.Once
+			s.src.hook = func(v, _ string) (string, bool) {
+				if v == "LIST" && strings.Contains(s.log.String(), "answer lost") {
+					once.Do(func() { s.src.deliver("INBOX", 4) }) // so that there is something to do
+				}
+				return "", false
+			}
+			s.start()
+			s.migrated()
+			if s.src.text(true) != s.dst.text(true) || !strings.Contains(s.log.String(), "answer lost") {
+				t.Errorf("source:\n%starget:\n%s", s.src.text(true), s.dst.text(true))
+			}
+		})
 	}
 }

@@ -3,7 +3,6 @@ package migrate
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"imapferry/internal/wire"
 )
@@ -11,19 +10,29 @@ import (
 // maxLooks bounds how often a pass over one folder looks again after it has mended something.
 const maxLooks = 3
 
-// first copies a whole folder. That the copy is equal is for the next pass to prove.
-func (l *lane) first(ctx context.Context, m *mailbox) (int64, error) {
-	filled, err := l.copyNew(ctx, m, 1)
+// first copies a whole folder, and reports whether the copy has the UIDs, flags and dates that the source has sent with the
+// bodies. If not, that is for the next pass to mend.
+func (l *lane) first(ctx context.Context, m *mailbox) (changed int64, same bool, err error) {
+	filled, sent, err := l.copyNew(ctx, m, 1)
 	if err != nil {
-		return 0, err
+		return 0, false, err
+	}
+	if _, err := l.dst.openFolder(m.name, true); err != nil {
+		return 0, false, err
 	}
 	if err := l.dst.expunge(m.name, filled); err != nil {
-		return 0, err
+		return 0, false, err
 	}
-	if err := l.dst.closeFolder(); err != nil {
-		return 0, err
+	there, err := l.dst.list(1, "FLAGS INTERNALDATE")
+	if err != nil {
+		return 0, false, err
 	}
-	return int64(m.status.messages) + 1, nil
+	d := compare(sent, there, m.status.uidNext)
+	d.unlisted = len(sent) != int(m.status.messages)
+	if same = d.empty(); same {
+		l.found(m, uint32(len(there)), digest{})
+	}
+	return int64(m.status.messages) + 1, same, nil
 }
 
 // pass compares the folder on both sides, mends the target, copies what is new, and looks again until nothing
@@ -32,18 +41,14 @@ func (l *lane) first(ctx context.Context, m *mailbox) (int64, error) {
 func (l *lane) pass(ctx context.Context, m *mailbox, n note) (changed int64, err error) {
 	var before difference
 	for range maxLooks {
-		d, added, err := l.passOnce(ctx, m, n.Done)
+		d, added, err := l.passOnce(ctx, m, n.Done, &before)
 		if err != nil {
 			return changed, err
 		}
 		changed += int64(d.size()) + added
 		if d.empty() && added == 0 {
-			return changed, l.prove(ctx, m)
-		}
-		for f, set := range d.flags {
-			if slices.Equal(set, before.flags[f]) {
-				return changed, holdf("%s uid %s: the target does not keep the flags (%s)", wire.Quoted(m.name), short(set), f)
-			}
+			l.found(m, m.status.messages, d.listed)
+			return changed, nil
 		}
 		before = d
 		if _, n, err = l.w.folder(m.name); err != nil {
@@ -56,10 +61,14 @@ func (l *lane) pass(ctx context.Context, m *mailbox, n note) (changed int64, err
 	return changed, nil
 }
 
-func (l *lane) passOnce(ctx context.Context, m *mailbox, next uint32) (d difference, added int64, err error) {
+func (l *lane) passOnce(ctx context.Context, m *mailbox, next uint32, before *difference) (d difference, added int64, err error) {
 	src, err := l.src.list(1, "FLAGS INTERNALDATE")
 	if err != nil {
 		return d, 0, err
+	}
+	listed := src.digest()
+	if l.w.lists(m, listed) {
+		return difference{listed: listed}, 0, nil
 	}
 	there, err := l.dst.openFolder(m.name, true)
 	if err != nil {
@@ -80,26 +89,25 @@ func (l *lane) passOnce(ctx context.Context, m *mailbox, next uint32) (d differe
 		return d, 0, foreign(m.name, &status{messages: uint32(len(dst))})
 	}
 	d = compare(src, dst, next)
+	d.listed = listed
+	x := l.excuse(m.name, &d, before, src, dst)
 	d.unlisted = src.below(m.status.uidNext) != int(m.status.messages)
 	if len(d.missing) > 0 {
 		return d, 0, shifted{m.name, short(d.missing), "nothing"}
 	}
-	if len(d.dates) > 0 {
-		return d, 0, holdf("%s: the target keeps another date for uid %s", wire.Quoted(m.name), short(d.dates))
-	}
 	if m.status.uidNext <= next && d.empty() {
-		return d, 0, nil
+		return d, 0, l.record(ctx, m.name, x, func(uint32) bool { return true }, func(uid uint32) bool { return src.find(uid) == nil })
 	}
 	if err := l.w.dirty(ctx, m.name); err != nil {
 		return d, 0, err
 	}
-	if err := l.dst.apply(m.name, d); err != nil {
+	if err := l.apply(m.name, d); err != nil {
 		return d, 0, err
 	}
 	if m.status.uidNext <= next {
 		return d, 0, nil
 	}
-	filled, err := l.copyNew(ctx, m, next)
+	filled, _, err := l.copyNew(ctx, m, next)
 	if err == nil {
 		err = l.dst.expunge(m.name, filled)
 	}

@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"golang.org/x/sync/errgroup"
@@ -14,13 +15,25 @@ func (w *worker) round(ctx context.Context) (changed int64, err error) {
 	if err != nil {
 		return 0, err
 	}
+	if err := w.choose(src); err != nil {
+		return 0, err
+	}
 	w.progress.total.Store(src.messages())
 	w.progress.folders.Store(int64(len(src.names())))
+	if err := w.announceShells(ctx, src); err != nil {
+		return 0, err
+	}
+	if err := w.followRenames(ctx, src); err != nil {
+		return 0, err
+	}
 	var todo []*mailbox
 	for _, n := range src.names() {
-		if m := src.mailboxes[n]; !w.proven(m) {
+		if m := src.mailboxes[n]; !w.proven(m) && !w.inVain(n) {
 			todo = append(todo, m)
 		}
+	}
+	if err := w.leaveUnopened(ctx, src); err != nil {
+		return 0, err
 	}
 	if changed, err = w.syncAll(ctx, todo); err != nil {
 		return changed, err
@@ -29,7 +42,17 @@ func (w *worker) round(ctx context.Context) (changed int64, err error) {
 	if err != nil {
 		return changed, err
 	}
-	subs, err := w.subscribe(src)
+	if err := w.makeShells(src); err != nil {
+		return changed, err
+	}
+	have, err := w.lanes[0].dst.subscriptions()
+	if err != nil {
+		return changed, err
+	}
+	if err := w.dropShells(ctx, src, have); err != nil {
+		return changed, err
+	}
+	subs, err := w.subscribe(ctx, src, have)
 	return changed + gone + subs, err
 }
 
@@ -38,12 +61,14 @@ func (w *worker) syncAll(ctx context.Context, todo []*mailbox) (int64, error) {
 	if err := w.needLanes(ctx, len(todo)); err != nil {
 		return 0, err
 	}
-	queue := make(chan *mailbox, len(todo))
-	for _, m := range todo {
-		queue <- m
+	parts := groups(todo, len(w.lanes))
+	queue := make(chan []*mailbox, len(parts))
+	for _, g := range parts {
+		queue <- g
 	}
 	close(queue)
 	counts := make([]int64, len(w.lanes))
+	w.failures = nil
 	g, together := errgroup.WithContext(ctx)
 	for i, l := range w.lanes {
 		g.Go(func() error { return l.work(together, queue, &counts[i]) })
@@ -53,16 +78,33 @@ func (w *worker) syncAll(ctx context.Context, todo []*mailbox) (int64, error) {
 	for _, n := range counts {
 		sum += n
 	}
-	return sum, err
+	return sum, errors.Join(append(w.failures, err)...)
 }
 
-// work syncs folders from the queue until it is empty.
-func (l *lane) work(ctx context.Context, queue <-chan *mailbox, changed *int64) error {
-	for m := range queue {
-		if err := ctx.Err(); err != nil {
-			return context.Cause(ctx)
+// work syncs groups of folders from the queue until it is empty.
+func (l *lane) work(ctx context.Context, queue <-chan []*mailbox, changed *int64) error {
+	for group := range queue {
+		l.equal = nil
+		if err := l.createTogether(ctx, group); err != nil {
+			return err
 		}
-		n, err := l.sync(ctx, m)
+		for _, m := range group {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			n, err := l.sync(ctx, m)
+			*changed += n
+			if err == nil {
+				err = l.w.mended(ctx, m.name, ClassFolder, itself)
+			}
+			if err == nil {
+				continue
+			}
+			if err := l.goOnWithout(ctx, m.name, err); err != nil {
+				return err
+			}
+		}
+		n, err := l.prove(ctx)
 		*changed += n
 		if err != nil {
 			return err
@@ -75,15 +117,15 @@ func (l *lane) work(ctx context.Context, queue <-chan *mailbox, changed *int64) 
 func (w *worker) dropFolders(ctx context.Context, src *account) (n int64, err error) {
 	known := w.known()
 	names := make([]string, 0, len(known))
-	for f := range known {
-		if m := src.mailboxes[f]; m == nil || !m.selectable {
-			names = append(names, f)
+	for n, f := range known {
+		if !src.has(n) && !w.leftOut(n) && !isShell(f) {
+			names = append(names, n)
 		}
 	}
 	slices.Sort(names)
 	slices.Reverse(names) // children before parents
 	for _, f := range names {
-		if err := w.lanes[0].reset(ctx, f); err != nil {
+		if err := w.lanes[0].drop(ctx, f); err != nil {
 			return n, err
 		}
 		n++

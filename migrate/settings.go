@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"strings"
 	"time"
 
 	"imapferry/internal/backend"
@@ -24,27 +25,26 @@ const (
 
 // Settings is the section [migrate] of the configuration.
 type Settings struct {
-	OnLogin      bool          `toml:"on_login"`      // a login makes a user known to the engine
-	Only         []string      `toml:"only"`          // users or patterns (* and ?) that may be migrated; empty: all
-	Cutover      string        `toml:"cutover"`       // live
-	HoldBudget   time.Duration `toml:"hold_budget"`   // how long a cutover may hold sessions
-	Workers      int           `toml:"workers"`       // users at once
-	VerifyBodies Verify        `toml:"verify_bodies"` // all, sample or none
-	Allow        []string      `toml:"allow"`         // exception classes that do not block the cutover
-}
-
-// SameMailbox is the exception class of users whose INBOX seems to be another user's.
-const SameMailbox = "same-mailbox"
-
-// allowClasses are the classes that allow may name.
-var allowClasses = map[string]bool{
-	SameMailbox: true, // two names may have the same oldest messages in INBOX
+	OnLogin        bool          `toml:"on_login"`        // a login makes a user known to the engine
+	Only           []string      `toml:"only"`            // users or patterns (* and ?) that may be migrated; empty: all
+	Cutover        Policy        `toml:"cutover"`         // live, idle or manual
+	CutoverWindows []string      `toml:"cutover_windows"` // times of the day in which users may be switched; empty: always
+	HoldBudget     time.Duration `toml:"hold_budget"`     // how long a cutover may hold sessions
+	Workers        int           `toml:"workers"`         // users at once
+	VerifyBodies   Verify        `toml:"verify_bodies"`   // all, sample or none
+	Allow          []string      `toml:"allow"`           // exception classes that do not block the cutover
+	Stragglers     time.Duration `toml:"stragglers"`      // for how long after the switch mail that the source still gets is brought over
+	Exclude        []string      `toml:"exclude"`         // folders that are left out: names or patterns (* and %), or special uses
+	Shared         bool          `toml:"shared"`          // folders of other users and public ones are copied too
 }
 
 // DefaultSettings returns the defaults.
 func DefaultSettings() Settings {
-	return Settings{OnLogin: true, Cutover: "live", HoldBudget: 3 * time.Second, Workers: 4, VerifyBodies: VerifySample}
+	return Settings{OnLogin: true, Cutover: CutoverLive, HoldBudget: 3 * time.Second, Workers: 4, VerifyBodies: VerifySample, Stragglers: 30 * 24 * time.Hour}
 }
+
+// maxHoldBudget is how long clients can be expected to wait.
+const maxHoldBudget = time.Minute
 
 // Validate returns all that is wrong, each error beginning with the key.
 func (s Settings) Validate() error {
@@ -58,14 +58,22 @@ func (s Settings) Validate() error {
 		}
 	}
 	switch s.Cutover {
-	case "live":
-	case "idle", "manual":
-		bad("cutover", "%q is not available yet; use \"live\"", s.Cutover)
+	case CutoverLive, CutoverIdle:
+	case CutoverManual:
+		if len(s.CutoverWindows) > 0 {
+			bad("cutover_windows", "has no meaning with cutover = \"manual\", where an operator chooses the time; leave it out")
+		}
 	default:
-		bad("cutover", "%q is unknown; use \"live\"", s.Cutover)
+		bad("cutover", "%q is not one of live, idle, manual", s.Cutover)
 	}
-	if s.HoldBudget < 100*time.Millisecond || s.HoldBudget > time.Minute {
+	if _, err := parseWindows(s.CutoverWindows); err != nil {
+		bad("cutover_windows", "%v", err)
+	}
+	if s.HoldBudget < 100*time.Millisecond || s.HoldBudget > maxHoldBudget {
 		bad("hold_budget", "%s is not between 100ms and 1m", s.HoldBudget)
+	}
+	if s.Stragglers < 0 {
+		bad("stragglers", "%s is not a time to come", s.Stragglers)
 	}
 	if s.Workers < 1 || s.Workers > 1000 {
 		bad("workers", "%d is not between 1 and 1000", s.Workers)
@@ -75,9 +83,14 @@ func (s Settings) Validate() error {
 	default:
 		bad("verify_bodies", "%q is not one of all, sample, none", s.VerifyBodies)
 	}
+	for _, e := range s.Exclude {
+		if err := checkExclude(e); err != nil {
+			bad("exclude", "%v", err)
+		}
+	}
 	for _, a := range s.Allow {
-		if !allowClasses[a] {
-			bad("allow", "%q is no exception class; the only one so far is same-mailbox", a)
+		if !slices.Contains(allowClasses, a) {
+			bad("allow", "%q is no exception class; there are %s", a, strings.Join(allowClasses, ", "))
 		}
 	}
 	return errors.Join(errs...)

@@ -9,11 +9,9 @@ import (
 )
 
 // A dead worker's last batch may still stand, whole, in a buffer of the target, and take effect after a new worker
-// has looked. It is given this long. A batch that comes later still shows as shifted UIDs.
-const (
-	settleTime = 2 * time.Second
-	settleStep = 100 * time.Millisecond
-)
+// has looked. It is given pace.settle, and again as long as messages come one by one. A batch that comes later still shows
+// as shifted UIDs.
+const settleSteps = 20
 
 // settle waits until the batch that the note tells of is in the target, or is unlikely to come any more, and returns
 // the folder's status.
@@ -22,8 +20,8 @@ func (w *worker) settle(ctx context.Context, l *lane, folder string, n note) (st
 	if len(n.Intent) > 0 {
 		due = n.Intent[len(n.Intent)-1].UID + 1
 	}
-	deadline := time.Now().Add(settleTime)
-	for {
+	var deadline time.Time
+	for seen := uint32(0); ; {
 		s, err := l.dst.statusOf(folder)
 		if err != nil {
 			return status{}, err
@@ -31,13 +29,16 @@ func (w *worker) settle(ctx context.Context, l *lane, folder string, n note) (st
 		if s == nil {
 			return status{}, fmt.Errorf("target folder %s is gone just now", wire.Quoted(folder))
 		}
+		if s.uidNext > seen {
+			seen, deadline = s.uidNext, time.Now().Add(w.e.pace.settle)
+		}
 		if s.uidNext >= due || time.Now().After(deadline) {
 			return *s, nil
 		}
 		select {
 		case <-ctx.Done():
 			return status{}, context.Cause(ctx)
-		case <-time.After(settleStep):
+		case <-time.After(w.e.pace.settle / settleSteps):
 		}
 	}
 }

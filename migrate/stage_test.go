@@ -10,8 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"imapferry/internal/testbed"
 	"imapferry/state"
 	"imapferry/state/boltstate"
+	"imapferry/state/journal"
 )
 
 // stage is two fakes, a store and an engine between them.
@@ -23,8 +25,11 @@ type stage struct {
 	engine   *Engine
 	settings Settings
 	wrap     func(*boltstate.Store) Store
-	adapter  adapter // instead of the one for plain IMAP
+	journal  *journal.Journal // nil: none
+	adapter  adapter          // instead of the one for plain IMAP
 	lanes    int
+	front    *fake                 // the target's usual listener; dst is behind worker_url then
+	sessions func(user string) int // of the node; nil: none
 	log      lockedBuffer
 }
 
@@ -53,11 +58,11 @@ const (
 
 func newStage(t *testing.T, dstCaps string) *stage {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	t.Cleanup(cancel)
-	s := &stage{t: t, ctx: ctx, src: newFake(t, "source", ""), dst: newFake(t, "target", dstCaps), settings: DefaultSettings()}
+	s := &stage{t: t, ctx: ctx, src: newFake(t, "source", ""), dst: newFake(t, "target", dstCaps), settings: patient()}
 	var err error
-	if s.store, err = boltstate.Open(filepath.Join(t.TempDir(), "state.db"), boltstate.Options{}); err != nil {
+	if s.store, err = boltstate.Open(filepath.Join(testbed.InMemory(t), "state.db"), boltstate.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -78,15 +83,20 @@ func (s *stage) start() {
 	if s.wrap != nil {
 		store = s.wrap(s.store)
 	}
+	target, settings := s.dst, DefaultTargetSettings()
+	if s.front != nil {
+		target, settings.WorkerURL = s.front, "imap://"+s.dst.ln.Addr().String()
+	}
 	var err error
-	s.engine, err = New(Config{Settings: s.settings, Source: s.src.backend(s.t), Target: s.dst.backend(s.t), TargetSettings: DefaultTargetSettings(),
-		Store: store, Prove: "route", Owner: "test", Lanes: s.lanes, Log: slog.New(slog.NewTextHandler(&s.log, nil))})
+	s.engine, err = New(Config{Settings: s.settings, Source: s.src.backend(s.t), Target: target.backend(s.t), TargetSettings: settings,
+		Store: store, Journal: s.journal, Prove: "route", Owner: "test", Node: "one", Sessions: s.sessions, Lanes: s.lanes, Log: slog.New(slog.NewTextHandler(&s.log, nil))})
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	if s.adapter != nil {
 		s.engine.adapter = s.adapter
 	}
+	s.engine.pace = pace{look: 20 * time.Millisecond, retry: 20 * time.Millisecond, settle: 200 * time.Millisecond}
 	s.engine.Start(s.ctx)
 	s.engine.Offer("alice", "pass")
 }
@@ -117,7 +127,7 @@ func (s *stage) await(what string, cond func(state.Record) bool) state.Record {
 		select {
 		case <-s.ctx.Done():
 			s.t.Fatalf("alice is not %s: %+v (%v)", what, rec, err)
-		case <-time.After(time.Millisecond):
+		case <-time.After(3 * time.Millisecond):
 		}
 	}
 }
@@ -168,4 +178,18 @@ func TestStage(t *testing.T) {
 		s.start()
 		s.migrated()
 	}
+}
+
+// TestWorkerURL: all that a worker does at the target it does by worker_url, where appends need set off no push and no filter.
+func TestWorkerURL(t *testing.T) {
+	s := newStage(t, batchCaps)
+	s.front = newFake(t, "target", batchCaps)
+	s.src.deliver("INBOX", 1, 2)
+	s.start()
+	s.migrated()
+	s.front.do(func() {
+		if len(s.front.heard) > 0 {
+			t.Errorf("the usual listener was sent %v", s.front.heard)
+		}
+	})
 }

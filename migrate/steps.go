@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"imapferry/internal/wire"
 	"imapferry/state"
 )
 
@@ -14,24 +15,32 @@ func (w *worker) prepare(ctx context.Context) (state.Phase, string, error) {
 		return 0, "", err
 	}
 	l := w.lanes[0]
-	if err := sameNames(l.src, l.dst); err != nil {
+	if err := l.learnNames(); err != nil {
 		return 0, "", err
 	}
 	if !l.dst.caps.Has("UIDPLUS") {
-		return 0, "", holdf("target does not offer UIDPLUS (RFC 4315), without which equal UIDs cannot be made")
+		return 0, "", holdf("target does not offer UIDPLUS (RFC 4315), without which equal UIDs cannot be made; enable it there, then retry")
 	}
 	if err := w.claim(ctx, l.src); err != nil {
 		return 0, "", err
 	}
-	if _, err := w.surveyTarget(ctx, l); err != nil {
+	dst, err := w.surveyTarget(ctx, l)
+	if err != nil {
 		return 0, "", err
 	}
+	if err := w.checkQuota(l, dst); err != nil {
+		return 0, "", err
+	}
+	w.fresh = true
 	return state.Copying, "", nil
 }
 
 // copy brings all folders over once.
 func (w *worker) copy(ctx context.Context) (state.Phase, string, error) {
 	if err := w.begin(ctx); err != nil {
+		return 0, "", err
+	}
+	if err := w.tryAgain(ctx); err != nil {
 		return 0, "", err
 	}
 	if _, err := w.round(ctx); err != nil {
@@ -47,7 +56,7 @@ const (
 	maxSlow    = 3 // rounds in a row that found nothing and were still too slow
 )
 
-// tail repeats rounds until the difference is small, proves the bodies, and cuts over.
+// tail repeats rounds until the difference is small, proves the bodies, and cuts over when the policy allows it.
 func (w *worker) tail(ctx context.Context) (state.Phase, string, error) {
 	if err := w.begin(ctx); err != nil {
 		return 0, "", err
@@ -62,22 +71,45 @@ func (w *worker) tail(ctx context.Context) (state.Phase, string, error) {
 			return 0, "", err
 		}
 		if changed <= fewChanges && time.Since(began) < w.e.cfg.HoldBudget/2 {
+			if err = w.proveBodies(ctx); errors.Is(err, errVanished) {
+				continue
+			}
+			if err != nil {
+				return 0, "", err
+			}
 			break
 		}
 		if slow++; changed > 0 {
 			slow = 0
 		}
 		if slow == maxSlow {
-			return 0, "", holdf("a look at all folders takes %s, over half of hold_budget (%s): raise migrate.hold_budget", time.Since(began).Round(time.Millisecond), w.e.cfg.HoldBudget)
+			return 0, "", tooSlow(time.Since(began), w.e.cfg.HoldBudget)
 		}
 	}
-	if err := w.proveBodies(ctx); err != nil {
+	if err := w.carryAttributes(ctx); err != nil {
+		return 0, "", err
+	}
+	if err := w.sameNames(); err != nil {
+		return 0, "", err
+	}
+	if err := w.gate(ctx); err != nil {
 		return 0, "", err
 	}
 	if err := w.tryTarget(ctx); err != nil {
 		return 0, "", err
 	}
-	return w.cutover(ctx)
+	return w.whenAllowed(ctx)
+}
+
+// tooSlow holds a user whose folders cannot be looked at within the budget, and says which budget would do: the look takes half
+// of it at most, and the next one may be slower.
+func tooSlow(look, budget time.Duration) error {
+	enough := (3*look + time.Second).Truncate(time.Second)
+	if enough > maxHoldBudget {
+		return holdf("a look at all folders takes %s, too long for sessions to be held (migrate.hold_budget is at most %s): "+
+			"remove folders at the source or leave them out by migrate.exclude, or give the source CONDSTORE, then retry", look.Round(time.Millisecond), maxHoldBudget)
+	}
+	return holdf("a look at all folders takes %s, over half of hold_budget (%s): raise migrate.hold_budget to %s, then retry", look.Round(time.Millisecond), budget, enough)
 }
 
 // begin is the start of a lease in copying or tailing: connections, and the proof that the target is as it was left.
@@ -89,7 +121,7 @@ func (w *worker) begin(ctx context.Context) error {
 		return err
 	}
 	l := w.lanes[0]
-	if err := sameNames(l.src, l.dst); err != nil {
+	if err := l.learnNames(); err != nil {
 		return err
 	}
 	dst, err := w.surveyTarget(ctx, l)
@@ -102,15 +134,32 @@ func (w *worker) begin(ctx context.Context) error {
 
 // surveyTarget looks at the target and proves that it is as it was left. From then on nobody but this worker makes folders there.
 func (w *worker) surveyTarget(ctx context.Context, l *lane) (*account, error) {
+	if err := w.renameRows(ctx); err != nil {
+		return nil, err
+	}
 	dst, err := l.dst.survey()
 	if err != nil {
 		return nil, err
 	}
 	w.mu.Lock()
-	w.there = make(map[string]bool, len(dst.mailboxes))
+	w.atTarget = make(map[string]bool, len(dst.mailboxes))
 	for n, m := range dst.mailboxes {
-		w.there[n] = m.selectable
+		w.atTarget[n] = m.selectable
 	}
 	w.mu.Unlock()
+	w.excludedAtTarget = dst.excluded
+	if err := dst.allOpened(); err != nil {
+		return nil, err
+	}
 	return dst, w.checkTarget(ctx, l, dst)
+}
+
+// allOpened demands that the target opens all folders that it has.
+func (a *account) allOpened() error {
+	for _, m := range a.mailboxes {
+		if m.unopened != "" {
+			return holdf("%s in the target cannot be opened: %s; mend it there, then retry", wire.Quoted(m.name), m.unopened)
+		}
+	}
+	return nil
 }

@@ -17,7 +17,7 @@ import (
 //	before the switch   the source leads; whatever the target lacks is a difference
 //	after the switch    the target leads and lives on. state.Folder says up to which UID both were proven equal; above that UID the two sides have
 //	                    given the same UIDs to different messages, so there nothing is compared: what is there in the source has arrived after the
-//	                    switch and is missing, what is there in the target is new
+//	                    switch and is missing unless a straggler pass has brought it over, what is there in the target is new
 //
 // What a user who works on the target changes is a note, not a difference. So "is every message that the source has in
 // the target?" has an exact answer: a message of the source is there under its UID, or is missing, or was there at the
@@ -43,14 +43,14 @@ type verification struct {
 	onTarget bool
 	exact    bool
 	table    map[string]state.Folder // what the worker has proven, and what the relay tells clients
-	src, dst *client
+	recorded recorded                // exceptions, which are no differences
+	*lane                            // of a worker that has no lease; its connections are replaced where one breaks over a message
 	sum      Summary
 }
 
 // Verify compares the source and the target of user and reports every difference as it is found. The error says that
 // the comparison could not be done or not be ended; the summary then covers what was compared. It needs a master login
-// at both servers; before the switch a password with which the user has logged in at this node will do. After it the
-// engine keeps none (I8).
+// at both servers, or a password with which the user has logged in at this node and that the engine still keeps (I8).
 func (e *Engine) Verify(ctx context.Context, user string, ask VerifyOptions, report func(Difference)) (Summary, error) {
 	v := &verification{ask: ask, report: report, table: map[string]state.Folder{}}
 	if v.ask.Bodies == "" {
@@ -64,8 +64,11 @@ func (e *Engine) Verify(ctx context.Context, user string, ask VerifyOptions, rep
 		return v.sum, fmt.Errorf("verify %s: %w", user, err)
 	}
 	defer l.close()
-	v.src, v.dst = l.src, l.dst
-	if err = v.run(ctx); err == nil {
+	v.lane = l
+	if err = l.learnNames(); err == nil {
+		err = v.run(ctx)
+	}
+	if err == nil {
 		err = v.lookAgain(ctx, e)
 	}
 	if ctx.Err() != nil {
@@ -92,7 +95,12 @@ func (v *verification) load(ctx context.Context, e *Engine, user string) error {
 		return err
 	}
 	for _, f := range folders {
-		v.table[f.Name] = f
+		if !isShell(f) {
+			v.table[f.Name] = f
+		}
+	}
+	if err := v.recorded.load(ctx, e.cfg.Store, user); err != nil {
+		return err
 	}
 	if rec.Fidelity == "" {
 		rec.Fidelity = e.adapter.fidelity()
@@ -104,19 +112,11 @@ func (v *verification) load(ctx context.Context, e *Engine, user string) error {
 
 // openPair logs in to both servers, as a worker does.
 func (v *verification) openPair(ctx context.Context, e *Engine, user string) (*lane, error) {
-	e.mu.Lock()
-	var secrets []backend.Secret
-	if c := e.users[user]; c != nil {
-		secrets = slices.Clone(c.secrets)
-	}
-	e.mu.Unlock()
+	secrets := e.secretsAtHand(user)
 	if e.needsSecret() && len(secrets) == 0 {
-		if v.onTarget {
-			return nil, fmt.Errorf("%w: it is forgotten after the switch; give both servers login = \"master\" in the configuration", backend.ErrNoSecret)
-		}
 		return nil, fmt.Errorf("%w: let the user log in through this node and verify again, or give both servers login = \"master\"", backend.ErrNoSecret)
 	}
-	l, err := (&worker{e: e, user: user, secrets: secrets}).openLane(ctx)
+	l, err := (&worker{e: e, user: user, secrets: secrets, folders: v.table}).openLane(ctx)
 	if authFailed(err) && e.needsSecret() {
 		return nil, fmt.Errorf("%w; no password that the user has logged in with at this node is good for both servers", err)
 	}
@@ -124,9 +124,6 @@ func (v *verification) openPair(ctx context.Context, e *Engine, user string) (*l
 }
 
 func (v *verification) run(ctx context.Context) error {
-	if err := sameNames(v.src, v.dst); err != nil {
-		return err
-	}
 	src, err := v.src.survey()
 	if err != nil {
 		return err
@@ -143,9 +140,7 @@ func (v *verification) run(ctx context.Context) error {
 		}
 		names = names[i:]
 	}
-	if err := v.account(src, dst); err != nil {
-		return err
-	}
+	v.account(src, dst)
 	for i, n := range names {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -172,22 +167,4 @@ func (v *verification) lookAgain(ctx context.Context, e *Engine) error {
 		return errors.New("the user was switched to the target just now; verify again")
 	}
 	return nil
-}
-
-// say reports one finding and counts it.
-func (v *verification) say(d Difference) {
-	if d.Note {
-		v.sum.Notes++
-	} else {
-		v.sum.Differences++
-	}
-	v.report(d)
-}
-
-// sayUIDs reports a finding that concerns some messages of a folder, in as many lines as keep each readable.
-func (v *verification) sayUIDs(d Difference, uids wire.Set) {
-	for _, part := range uids.Split(maxUIDText) {
-		d.UIDs, d.Messages = part.String(), part.Len()
-		v.say(d)
-	}
 }

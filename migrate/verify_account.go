@@ -8,30 +8,49 @@ import (
 
 // account compares what is not in a folder: the list of folders as far as the target has more, subscriptions, special
 // uses. What the target lacks is found folder by folder.
-func (v *verification) account(src, dst *account) error {
+func (v *verification) account(src, dst *account) {
+	v.leftOut("source", src)
+	v.leftOut("target", dst)
+	v.unopenedFolders("source", src)
+	v.unopenedFolders("target", dst)
 	v.extraFolders(src, dst)
 	v.subscriptions(src, dst)
-	var uses [2]map[string]string
-	for i, c := range []*client{v.src, v.dst} {
-		var err error
-		if uses[i], err = c.specialUses(); err != nil {
-			return err
+	v.specialUses(src, dst)
+}
+
+// leftOut tells how many folders each rule leaves out of the move and of this comparison (I10).
+func (v *verification) leftOut(side string, a *account) {
+	for _, c := range a.exclusions() {
+		v.say(Difference{Kind: KindExcluded, Note: true, Text: fmt.Sprintf("%s leaves out %d folders of the %s", c.rule, c.folders, side)})
+	}
+}
+
+// unopenedFolders tells of folders that a server lists and does not open.
+func (v *verification) unopenedFolders(side string, a *account) {
+	var names []string
+	for n, m := range a.mailboxes {
+		if m.unopened != "" {
+			names = append(names, n)
 		}
 	}
-	v.specialUses(src, dst, uses[0], uses[1])
-	return nil
+	slices.Sort(names)
+	for _, n := range names {
+		v.say(Difference{Kind: KindFolder, Folder: n, Text: "cannot be opened in the " + side + ": " + a.mailboxes[n].unopened})
+	}
 }
 
 // extraFolders tells of folders that the target alone has. Servers make some by themselves, which are empty.
 func (v *verification) extraFolders(src, dst *account) {
 	for _, n := range dst.names() {
-		if m := src.mailboxes[n]; m != nil && m.selectable {
+		if m := src.mailboxes[n]; m != nil && m.selectable || src.excluded[n] != "" {
 			continue
 		}
 		messages := dst.mailboxes[n].status.messages
 		d := Difference{Kind: KindFolder, Folder: n, Messages: uint64(messages)}
 		_, copied := v.table[n]
 		switch {
+		case v.dst.view.isParked(n):
+			d.Note, d.Text = true, fmt.Sprintf("mail of unknown origin that was moved aside (%d messages)", messages)
 		case v.onTarget && copied:
 			d.Note, d.Text = true, fmt.Sprintf("gone from the source since the switch; %d messages in the target", messages)
 		case v.onTarget:
@@ -64,34 +83,14 @@ func (v *verification) subscribedOnly(a, b *account, text string) {
 
 // specialUses demands that the target's folders have the use that they have in the source. One more does no harm:
 // clients find their folders as before.
-func (v *verification) specialUses(src, dst *account, inSrc, inDst map[string]string) {
+func (v *verification) specialUses(src, dst *account) {
 	for _, n := range src.names() {
-		if m := dst.mailboxes[n]; m == nil || !m.selectable || inSrc[n] == inDst[n] {
+		m := dst.mailboxes[n]
+		if m == nil || !m.selectable {
 			continue
 		}
-		v.say(Difference{
-			Kind: KindSpecialUse, Note: inSrc[n] == "", Folder: n,
-			Source: inSrc[n], Target: inDst[n], Text: both(inSrc[n], inDst[n]),
-		})
-	}
-}
-
-// specialUses asks which folder has which use. Servers add it to a plain LIST as they like, and to an extended one only
-// when asked (RFC 6154, section 2).
-func (c *client) specialUses() (map[string]string, error) {
-	list := []any{"LIST", `""`, `"*"`}
-	if c.caps.Has("SPECIAL-USE") && c.caps.Has("LIST-EXTENDED") {
-		list = append(list, "RETURN (SPECIAL-USE)")
-	}
-	a := &account{mailboxes: map[string]*mailbox{}}
-	if _, err := c.do(a.take, list...); err != nil {
-		return nil, fmt.Errorf("list special uses of %s: %w", c.side, err)
-	}
-	uses := map[string]string{}
-	for n, m := range a.mailboxes {
-		if m.special != "" {
-			uses[n] = m.special
+		if is, has := src.mailboxes[n].special, m.special; is != has {
+			v.say(Difference{Kind: KindSpecialUse, Note: lacks(is, has) == "", Folder: n, Source: is, Target: has, Text: both(is, has)})
 		}
 	}
-	return uses, nil
 }

@@ -21,19 +21,21 @@ const (
 	KindUIDNext      Kind = "uidnext"      // the target's is lower: it will give UIDs again
 	KindMissing      Kind = "missing"      // messages of the source that are not in the target
 	KindExtra        Kind = "extra"        // messages of the target that are not in the source
+	KindStraggler    Kind = "straggler"    // a note: messages that the source has got after the switch and that are dealt with
 	KindRemoved      Kind = "removed"      // a note: messages that were in the target at the switch
 	KindFlags        Kind = "flags"        // flags and keywords
 	KindDate         Kind = "date"         // INTERNALDATE as an instant
 	KindBody         Kind = "body"         // the message itself
 	KindSubscription Kind = "subscription" // of a folder
 	KindSpecialUse   Kind = "special-use"  // RFC 6154
+	KindExcluded     Kind = "excluded"     // a note: folders that the configuration leaves out
 )
 
 // Difference is one thing in which the target is not as the source.
 type Difference struct {
 	Kind     Kind   `json:"kind"`
 	Note     bool   `json:"note,omitempty"`     // to be expected; it makes no verification fail
-	Folder   string `json:"folder,omitempty"`   // raw name
+	Folder   string `json:"folder,omitempty"`   // raw name; empty if it concerns the account
 	UIDs     string `json:"uids,omitempty"`     // the messages concerned, as an IMAP set
 	Messages uint64 `json:"messages,omitempty"` // how many these are
 	Source   string `json:"source,omitempty"`   // the value there, where there is one
@@ -47,7 +49,10 @@ func (d Difference) String() string {
 	if d.Note {
 		b.WriteString("note: ")
 	}
-	fmt.Fprintf(&b, "%s: %s: ", wire.Quoted(d.Folder), d.Kind)
+	if d.Folder != "" {
+		fmt.Fprintf(&b, "%s: ", wire.Quoted(d.Folder))
+	}
+	fmt.Fprintf(&b, "%s: ", d.Kind)
 	if d.UIDs != "" {
 		fmt.Fprintf(&b, "uid %s: ", d.UIDs)
 	}
@@ -65,10 +70,11 @@ type Summary struct {
 	Complete bool           `json:"complete"` // all folders from From on were compared
 
 	Folders     int    `json:"folders"`  // of the source that were compared
-	Messages    uint64 `json:"messages"` // in these; each is one of the next three
+	Messages    uint64 `json:"messages"` // in these; each is one of the next four
 	Present     uint64 `json:"present"`  // in the target, under the same UID
 	Missing     uint64 `json:"missing"`
 	Removed     uint64 `json:"removed"`         // were in the target at the switch
+	Stragglers  uint64 `json:"stragglers"`      // arrived after the switch and were brought over
 	BodiesRead  uint64 `json:"bodies_compared"` // on both sides
 	Differences int    `json:"differences"`
 	Notes       int    `json:"notes"`

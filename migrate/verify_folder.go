@@ -22,6 +22,7 @@ type sides struct {
 	src, dst listing
 	next     uint32       // UIDs below are comparable
 	proven   state.Folder // the zero Folder if nothing was ever proven
+	late     late         // what straggler passes have done
 	diff     difference
 }
 
@@ -67,8 +68,12 @@ func (v *verification) folder(name string, inSrc, m *mailbox) error {
 func (v *verification) absent(name string, inSrc *mailbox) {
 	d := Difference{Kind: KindFolder, Folder: name, Messages: uint64(inSrc.status.messages)}
 	d.Text = fmt.Sprintf("not in the target; %d messages in the source", inSrc.status.messages)
-	if _, copied := v.table[name]; v.onTarget && (copied || v.sum.Phase == state.Finalized) {
+	_, copied := v.table[name]
+	switch {
+	case v.onTarget && (copied || v.sum.Phase == state.Finalized):
 		d.Note, d.Text = true, d.Text+"; it was there at the switch and has been deleted or renamed since"
+	case v.onTarget && inSrc.status.messages == 0:
+		d.Note, d.Text = true, "made in the source since the switch, and empty"
 	}
 	v.say(d)
 }
@@ -86,7 +91,13 @@ func (v *verification) unopened(name string, err error) error {
 // look lists the folder on both sides, the source first, and leaves it open.
 func (v *verification) look(name string, inSrc, inDst *mailbox, there bool) (*sides, error) {
 	s := &sides{name: name, proven: v.table[name]}
-	var err error
+	n, err := readNote(s.proven)
+	if err != nil {
+		return nil, err
+	}
+	if n.Late != nil {
+		s.late = *n.Late
+	}
 	if s.srcThere, s.src, err = v.src.examineAndList(name, inSrc.status); err != nil {
 		return nil, err
 	}
@@ -133,9 +144,10 @@ func (v *verification) comparable(s *sides) uint32 {
 func (v *verification) recreated(s *sides) {
 	v.say(Difference{
 		Kind: KindUIDValidity, Folder: s.name, Source: fmt.Sprint(s.srcThere.uidValidity), Target: fmt.Sprint(s.proven.UIDValidity),
+		Note: s.late.UIDValidity == s.srcThere.uidValidity,
 		Text: fmt.Sprintf("%d in the source, which has deleted and made the folder again; the one that was copied had %d", s.srcThere.uidValidity, s.proven.UIDValidity),
 	})
-	v.missing(s.name, uidsFrom(s.src, 1), "in the source's new folder only")
+	v.arrived(s, uidsFrom(s.src, 1))
 }
 
 // numbers compares UIDVALIDITY as clients see it, and UIDNEXT.
@@ -178,24 +190,29 @@ func (v *verification) uids(s *sides) {
 		v.sayUIDs(Difference{Kind: KindExtra, Folder: s.name, Text: "in the target only"}, s.diff.extra)
 		return
 	}
-	v.missing(s.name, late, "arrived in the source after the switch; not brought over")
+	v.arrived(s, late)
 	v.sum.Removed += s.diff.missing.Len()
 	v.sayUIDs(Difference{Kind: KindRemoved, Note: true, Folder: s.name, Text: "in the target at the switch; deleted or moved there since"}, s.diff.missing)
 	v.sayUIDs(Difference{Kind: KindExtra, Note: true, Folder: s.name, Text: "removed from the source since the switch"}, s.diff.extra)
 	v.sayUIDs(Difference{Kind: KindExtra, Note: true, Folder: s.name, Text: "new in the target since the switch"}, uidsFrom(s.dst, s.next))
 }
 
+// arrived tells of messages that the source has got after the switch, and whether straggler passes have dealt with them.
+func (v *verification) arrived(s *sides, uids wire.Set) {
+	var brought, missing wire.Set
+	for uid := range uids.All() {
+		if s.late.UIDValidity == s.srcThere.uidValidity && uid < s.late.UIDNext && !s.late.Left.Contains(uid) {
+			brought.Add(uid)
+		} else {
+			missing.Add(uid)
+		}
+	}
+	v.sum.Stragglers += brought.Len()
+	v.sayUIDs(Difference{Kind: KindStraggler, Note: true, Folder: s.name, Text: "arrived in the source after the switch; brought over, or found in the target"}, brought)
+	v.missing(s.name, missing, "arrived in the source after the switch; not brought over")
+}
+
 func (v *verification) missing(folder string, uids wire.Set, text string) {
 	v.sum.Missing += uids.Len()
 	v.sayUIDs(Difference{Kind: KindMissing, Folder: folder, Text: text}, uids)
-}
-
-// uidsFrom returns the UIDs of l that are at least from.
-func uidsFrom(l listing, from uint32) (s wire.Set) {
-	for i := range l {
-		if l[i].uid >= from {
-			s.Add(l[i].uid)
-		}
-	}
-	return s
 }

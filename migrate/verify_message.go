@@ -1,8 +1,8 @@
 package migrate
 
 import (
-	"crypto/sha256"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -106,9 +106,13 @@ func (v *verification) bodies(s *sides) error {
 			uids.Add(m.uid)
 		}
 	}
+	uids = v.replacedIn(s.name, uids)
 	var differ wire.Set
 	for _, part := range uids.Split(maxSetText) {
 		sums, err := v.digests(part)
+		if notGiven(err, part) {
+			sums, err = v.oneByOne(s.name, part)
+		}
 		if err != nil {
 			return err
 		}
@@ -129,7 +133,7 @@ func (v *verification) bodies(s *sides) error {
 }
 
 // digests reads the same bodies from both sides at once.
-func (v *verification) digests(uids wire.Set) (sums [2]map[uint32][sha256.Size]byte, err error) {
+func (v *verification) digests(uids wire.Set) (sums [2]map[uint32]digest, err error) {
 	var g errgroup.Group
 	for i, c := range []*client{v.src, v.dst} {
 		g.Go(func() (err error) {
@@ -140,13 +144,30 @@ func (v *verification) digests(uids wire.Set) (sums [2]map[uint32][sha256.Size]b
 	return sums, g.Wait()
 }
 
-// find returns the message with the UID, or nil.
-func (l listing) find(uid uint32) *message {
-	i, ok := slices.BinarySearchFunc(l, uid, func(m message, uid uint32) int { return int(int64(m.uid) - int64(uid)) })
-	if !ok {
-		return nil
+// oneByOne is digests where a side does not give some of the bodies, in a folder that is open. It tells of those: nothing can be
+// said of them.
+func (v *verification) oneByOne(folder string, uids wire.Set) (all [2]map[uint32]digest, err error) {
+	all = [2]map[uint32]digest{{}, {}}
+	if err := v.openAgain(folder); err != nil {
+		return all, err
 	}
-	return &l[i]
+	for uid := range uids.All() {
+		this := wire.Set{{From: uid, To: uid}}
+		sums, err := v.digests(this)
+		if notGiven(err, this) {
+			v.sayUIDs(Difference{Kind: KindBody, Folder: folder, Text: "cannot be compared: " + err.Error()}, this)
+			if err = v.openAgain(folder); err == nil {
+				continue
+			}
+		}
+		if err != nil {
+			return all, err
+		}
+		for i := range all {
+			maps.Copy(all[i], sums[i])
+		}
+	}
+	return all, nil
 }
 
 func instant(m *message) string { return m.date.UTC().Format(time.RFC3339) }

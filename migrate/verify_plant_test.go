@@ -146,3 +146,37 @@ func TestCompareAtBound(t *testing.T) {
 		t.Error("find")
 	}
 }
+
+// TestVerifyUnreadable: a message that the source does not give any more is one difference, and all others are compared (I10).
+func TestVerifyUnreadable(t *testing.T) {
+	for how, mangle := range map[string]func(verb, answer string) string{
+		"NIL": nilBody(2),
+		"BYE": func(verb, answer string) string {
+			if before, _, ok := strings.Cut(answer, "* 2 FETCH (UID 2 BODY[] {"); ok {
+				return before + "* BYE corrupt\r\n"
+			}
+			return answer
+		},
+	} {
+		t.Run(how, func(t *testing.T) {
+			s := one(newStage(t, batchCaps))
+			s.src.deliver("INBOX", 1, 2, 3, 4)
+			s.start()
+			s.migrated()
+			s.src.do(func() { s.src.mangle = mangle })
+			s.dst.do(func() { s.dst.folders["INBOX"].mail[3].body = "spoilt\r\n\r\n" })
+			var lines []string
+			sum, err := s.engine.Verify(s.ctx, "alice", VerifyOptions{Bodies: VerifyAll}, func(d Difference) {
+				if d.Kind == KindBody {
+					lines = append(lines, d.String())
+				}
+			})
+			if err != nil || !sum.Complete || sum.BodiesRead != 3 || sum.Differences != 2 || len(lines) != 2 {
+				t.Fatalf("%v, %+v: %q", err, sum, lines)
+			}
+			if !strings.Contains(lines[0], "uid 2: cannot be compared") || !strings.Contains(lines[1], "uid 4: the target's message differs") {
+				t.Errorf("told %q", lines)
+			}
+		})
+	}
+}

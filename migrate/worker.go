@@ -4,13 +4,10 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"maps"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"imapferry/internal/backend"
-	"imapferry/internal/wire"
 	"imapferry/state"
 )
 
@@ -27,39 +24,34 @@ type worker struct {
 	user       string
 	targetUser string
 	secrets    []backend.Secret
+	patience   patience // of the looks before
 	adapter    adapter
 	log        *slog.Logger
 	progress   progress
+	exceptions recorded
 
-	mu      sync.Mutex // guards what follows; lanes work at once
-	lease   state.Lease
-	rec     state.Record
-	folders map[string]state.Folder
-	there   map[string]bool // the folders that the target had when the lease began
+	mu       sync.Mutex // guards what follows; lanes work at once
+	lease    state.Lease
+	rec      state.Record
+	folders  map[string]state.Folder
+	atTarget map[string]bool      // the folders that the target had when the lease began
+	lost     map[string]flags     // by folder, what the target was seen not to keep
+	failures []error              // of single folders, in the round under way
+	fresh    bool                 // the user was pending under this lease
+	passed   map[string]time.Time // by folder, when the last pass that proved it equal began
+	listed   map[string]digest    // by folder, of the source's listing that was proven equal
+
+	cut bool // the lanes' connections are closed for good
 
 	// Changed by the goroutine that runs the worker alone, with mu held.
 	lanes []*lane
-}
 
-// progress counts what is done. Lanes add to it.
-type progress struct {
-	folders, total atomic.Int64
-	done, bytes    atomic.Int64
-	holdMS         atomic.Int64 // of the last cutover
-}
+	// Written by the goroutine that runs the worker alone, before there is more than one lane.
+	srcView, dstView           *view
+	excluded, excludedAtTarget map[string]string // folders that are left out, and by which rule
+	surveyed                   *account          // the source as the last round began
 
-// start goes on from what a former worker has reported.
-func (p *progress) start(from state.Progress) {
-	p.folders.Store(from.Folders)
-	p.total.Store(from.Messages)
-	p.done.Store(from.MessagesDone)
-	p.bytes.Store(from.BytesDone)
-	p.holdMS.Store(from.HoldMS)
-}
-
-func (p *progress) add(messages, bytes int64) {
-	p.done.Add(messages)
-	p.bytes.Add(bytes)
+	hints hints // of the hold under way, or of none; owned by the goroutine that runs the worker
 }
 
 // run advances the user from phase to phase until there is nothing more to do now, and returns what went wrong. The
@@ -86,10 +78,11 @@ func (w *worker) run(ctx context.Context) error {
 
 // steps does the work of a phase and names the phase that follows.
 var steps = map[state.Phase]func(*worker, context.Context) (next state.Phase, reason string, err error){
-	state.Pending: (*worker).prepare,
-	state.Copying: (*worker).copy,
-	state.Tailing: (*worker).tail,
-	state.Cutover: (*worker).recoverCutover,
+	state.Pending:  (*worker).prepare,
+	state.Copying:  (*worker).copy,
+	state.Tailing:  (*worker).tail,
+	state.Cutover:  (*worker).recoverCutover,
+	state.Migrated: (*worker).stragglers,
 }
 
 // advance writes a phase change. The cutover writes its own, and is only read again.
@@ -170,106 +163,6 @@ func (w *worker) report(ctx context.Context, p state.Progress) error {
 	return w.e.cfg.Store.Report(ctx, w.held(), p)
 }
 
-func (w *worker) snapshot() state.Progress {
-	return state.Progress{
-		Folders: w.progress.folders.Load(), Messages: w.progress.total.Load(),
-		MessagesDone: min(w.progress.done.Load(), w.progress.total.Load()), BytesDone: w.progress.bytes.Load(),
-		HoldMS: w.progress.holdMS.Load(),
-	}
-}
-
-// loadFolders reads what former workers have recorded.
-func (w *worker) loadFolders(ctx context.Context) error {
-	list, err := w.e.cfg.Store.Folders(ctx, w.user)
-	if err != nil {
-		return err
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.folders = make(map[string]state.Folder, len(list))
-	for _, f := range list {
-		w.folders[f.Name] = f
-	}
-	return nil
-}
-
-func (w *worker) known() map[string]state.Folder {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return maps.Clone(w.folders)
-}
-
-func (w *worker) folder(folder string) (state.Folder, note, error) {
-	w.mu.Lock()
-	f, ok := w.folders[folder]
-	w.mu.Unlock()
-	if !ok {
-		return state.Folder{Name: folder}, note{}, nil
-	}
-	n, err := readNote(f)
-	return f, n, err
-}
-
-func (w *worker) putFolder(ctx context.Context, f state.Folder, n note) error {
-	f.Engine = n.bytes()
-	if err := w.e.cfg.Store.PutFolder(ctx, w.held(), f); errors.Is(err, state.ErrInvalid) {
-		return holdf("folder %s: %v", wire.Quoted(f.Name), err)
-	} else if err != nil {
-		return err
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.folders[f.Name] = f
-	return nil
-}
-
-// begun reports whether the target had the folder when the lease began: to ask the server for one that it does not
-// have costs a list of all.
-func (w *worker) begun(folder string) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.there[folder]
-}
-
-// putNote replaces the note of a folder and leaves the rest, and how far the bodies are proven.
-func (w *worker) putNote(ctx context.Context, folder string, n note) error {
-	f, old, err := w.folder(folder)
-	if err != nil {
-		return err
-	}
-	n.Bodies = max(n.Bodies, old.Bodies)
-	return w.putFolder(ctx, f, n)
-}
-
-// dirty records that the engine is about to write to a folder that was proven before.
-func (w *worker) dirty(ctx context.Context, folder string) error {
-	_, n, err := w.folder(folder)
-	if err != nil || n.Dirty {
-		return err
-	}
-	n.Dirty = true
-	return w.putNote(ctx, folder, n)
-}
-
-func (w *worker) deleteFolder(ctx context.Context, folder string) error {
-	if err := w.e.cfg.Store.DeleteFolder(ctx, w.held(), folder); err != nil {
-		return err
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	delete(w.folders, folder)
-	return nil
-}
-
-func (w *worker) forget(ctx context.Context, known map[string]state.Folder) error {
-	for n := range known {
-		if err := w.deleteFolder(ctx, n); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // needLanes sees to it that n pairs of connections are open, or as many as are configured.
 func (w *worker) needLanes(ctx context.Context, n int) error {
 	for len(w.lanes) < min(n, w.e.cfg.Lanes) {
@@ -288,10 +181,13 @@ func (w *worker) needLanes(ctx context.Context, n int) error {
 	return nil
 }
 
-// cutLanes closes all connections, whoever uses them now.
+var errCut = errors.New("the worker's connections have been cut")
+
+// cutLanes closes all connections, whoever uses them now, and lets no lane open others: the worker is at its end.
 func (w *worker) cutLanes() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.cut = true
 	for _, l := range w.lanes {
 		l.close()
 	}
@@ -302,13 +198,4 @@ func (w *worker) closeLanes() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.lanes = nil
-}
-
-// proven reports whether the folder needs no look: nothing has changed in the source since it was proven equal. That
-// can be told only with CONDSTORE, because flags change without any other trace.
-func (w *worker) proven(m *mailbox) bool {
-	f, n, err := w.folder(m.name)
-	return err == nil && !n.Dirty && f.HighestModSeq != 0 &&
-		f.UIDValidity == m.status.uidValidity && f.UIDNext == m.status.uidNext &&
-		f.HighestModSeq == m.status.modSeq && f.Messages == m.status.messages
 }

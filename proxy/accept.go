@@ -47,15 +47,18 @@ func (s *Server) accept(ctx, stop context.Context, l listener) {
 			turnAway(conn, l.tls)
 			continue
 		}
-		s.sessions.Go(func() {
-			defer s.limits.give()
-			s.welcome(ctx, stop, conn, l.tls)
-		})
+		s.sessions.Go(func() { s.welcome(ctx, stop, conn, l.tls) })
 	}
 }
 
-// welcome finds out who the client is and lets the session live.
+// welcome finds out who the client is and begins the session.
 func (s *Server) welcome(ctx, stop context.Context, conn net.Conn, tls bool) {
+	admitted := false
+	defer func() {
+		if !admitted {
+			s.limits.give()
+		}
+	}()
 	release := context.AfterFunc(ctx, func() { conn.Close() })
 	defer release()
 	if s.believes(conn.RemoteAddr()) {
@@ -70,12 +73,12 @@ func (s *Server) welcome(ctx, stop context.Context, conn net.Conn, tls bool) {
 		turnAway(conn, tls)
 		return
 	}
-	defer s.limits.leave(client.Remote.Addr())
+	admitted = true // the session gives it back
 	ses := &session{srv: s, log: log, raw: conn, conn: conn, client: client, implicitTLS: tls}
 	if !tls {
 		ses.r = wire.NewReader(&clearReader{Conn: conn}, 0)
 	}
-	ses.live(ctx, stop)
+	ses.live(stop)
 }
 
 func (s *Server) believes(a net.Addr) bool {

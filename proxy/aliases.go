@@ -89,7 +89,8 @@ func (a *aliasFile) line(text string, n int, table map[string]string, lines map[
 	return nil
 }
 
-// aliasURL asks a server: GET url?user=name. 200 answers with the canonical name as text, 404 means that the name stands for itself.
+// aliasURL asks a server: GET url?user=name. 200 answers with the canonical name as text, 404 means that the name
+// stands for itself.
 type aliasURL struct {
 	url    *url.URL
 	normal normaliser

@@ -37,8 +37,8 @@ type bed struct {
 	learns bool // the target is asked for its capabilities at the first login
 
 	srv            *Server // nil until the first step
-	client         *peer
-	backends       map[byte]*peer
+	*cast                  // of the session that is played
+	casts          map[byte]*cast
 	clientTLS      *tls.Config
 	loginTime      time.Duration
 	stop           func()
@@ -50,13 +50,11 @@ type bed struct {
 func newBed(t *testing.T) *bed {
 	b := &bed{
 		t: t, source: backend.Defaults(), target: backend.Defaults(), store: newFakeStore(), offers: &fakeOfferer{},
-		backends: map[byte]*peer{}, down: map[string]bool{}, loginTime: loginTime,
+		casts: map[byte]*cast{}, down: map[string]bool{}, loginTime: loginTime,
 	}
 	b.source.ForwardClient, b.target.ForwardClient = "none", "none"
 	b.sourceL, b.targL = listen(t), listen(t)
-	b.backends['P'] = &peer{accept: b.sourceL}
-	b.backends['Q'] = &peer{accept: b.targL}
-	b.backends['B'], b.backends['D'] = b.backends['P'], b.backends['Q']
+	b.turnTo(firstSession)
 	b.source.URL = "imap://" + b.sourceL.Addr().String()
 	b.target.URL = "imap://" + b.targL.Addr().String()
 	b.cfg = Config{
@@ -109,12 +107,28 @@ func (b *bed) set(line string) error {
 			rec.Fidelity = state.Fidelity(words[3])
 		}
 		b.store.put(rec)
-	case "folder": // @ folder alice INBOX uidvalidity targetuidvalidity
+	case "folder": // @ folder alice INBOX uidvalidity targetuidvalidity [name at the target]
 		var f state.Folder
 		if _, err := fmt.Sscan(strings.Join(words[2:], " "), &f.Name, &f.UIDValidity, &f.TargetUIDValidity); err != nil {
 			return err
 		}
+		if len(words) > 5 {
+			f.Target = words[5]
+		}
 		b.store.folders[words[1]] = append(b.store.folders[words[1]], f)
+	case "gap": // @ gap alice modseq from to: in the folder before; the mod-sequence is the source's at the switch
+		folders := b.store.folders[words[1]]
+		f := &folders[len(folders)-1]
+		var g state.Gap
+		if _, err := fmt.Sscan(strings.Join(words[2:], " "), &f.HighestModSeq, &g.From, &g.To); err != nil {
+			return err
+		}
+		f.Skip(g.From, g.To)
+		rec := b.store.records[words[1]]
+		rec.Skipped = 1
+		b.store.put(rec)
+	case "fidelity": // of users who have none in the store
+		b.cfg.Fidelity = state.Fidelity(words[1])
 	default:
 		return fmt.Errorf("unknown setting")
 	}
@@ -179,20 +193,19 @@ func (b *bed) start() error {
 	if err := b.srv.Listen(b.t.Context()); err != nil {
 		return err
 	}
+	if err := b.srv.Join(b.t.Context(), nil); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- b.srv.Run(ctx) }()
+	var running sync.WaitGroup
+	running.Go(func() { b.srv.Run(ctx) })
 	b.stop = sync.OnceFunc(func() {
 		cancel()
-		if err := <-done; err != nil {
-			b.t.Errorf("Run: %v", err)
-		}
+		running.Wait()
 	})
 	b.t.Cleanup(func() {
-		for _, p := range append([]*peer{b.client}, b.backends['P'], b.backends['Q']) {
-			if p != nil && p.conn != nil {
-				p.conn.Close()
-			}
+		for _, c := range b.casts {
+			c.hangUp()
 		}
 		b.stop()
 	})
@@ -263,14 +276,59 @@ func (b *bed) await(line string) error {
 	switch words[0] {
 	case "offered": // ? offered alice secret
 		return until(func() bool { return b.offers.has(words[1], words[2]) })
+	case "touched": // ? touched alice folder[=uidvalidity/uid][-] …, sorted; - for gone, and "" and names with spaces as Go strings
+		return b.touched(words[1], strings.TrimSpace(strings.TrimPrefix(line, "touched "+words[1])))
 	case "store-fails":
 		b.store.fail(true)
 		return nil
-	case "shutdown":
-		go b.stop()
+	case "begin": // ? begin alice: a cutover begins, and this node acknowledges it
+		b.store.begin(words[1], "t1", longBudget)
+		return until(func() bool { return b.store.acknowledged("t1") })
+	case "again": // ? again alice: the same once more
+		b.store.begin(words[1], "t2", longBudget)
+		return until(func() bool { return b.store.acknowledged("t2") })
+	case "hold": // ? hold alice: a cutover begins, and this node holds
+		b.store.begin(words[1], "t1", longBudget)
+		return until(func() bool { return b.held(words[1]) })
+	case "acknowledged":
+		return until(func() bool { return b.store.acknowledged("t1") })
+	case "switch": // ? switch alice [fidelity]
+		if len(words) > 2 {
+			rec, err := b.store.Get(b.t.Context(), words[1])
+			if err != nil {
+				return err
+			}
+			rec.Fidelity = state.Fidelity(words[2])
+			b.store.put(rec)
+		}
+		b.store.finish(words[1], state.Migrated)
 		return nil
+	case "leaving": // ? leaving alice: its sessions know of the switch
+		return until(func() bool { return b.srv.node.users.sessionsOnSource(words[1]) == 0 })
+	case "silent": // ? silent alice: her one session has read the end of what the client says
+		return until(func() bool { return b.silent(words[1]) })
+	case "call-off": // ? call-off alice
+		b.store.finish(words[1], state.Tailing)
+		return nil
+	case "moved": // ? moved alice 1
+		return until(func() bool { return fmt.Sprint(b.store.moved(words[1])) == words[2] })
+	case "ended": // ? ended alice reason 1
+		return until(func() bool { return fmt.Sprint(b.store.ended(words[1], words[2])) == words[3] })
+	case "gone": // ? gone alice: none of its sessions is left
+		return until(func() bool { return b.srv.Sessions(words[1]) == 0 })
+	case "shutdown": // its sessions have been told
+		go b.stop()
+		return until(b.closing)
 	}
 	return fmt.Errorf("unknown check")
+}
+
+// closing reports whether the server has told its sessions that it goes down.
+func (b *bed) closing() bool {
+	us := b.srv.node.users
+	us.mu.Lock()
+	defer us.mu.Unlock()
+	return us.closed
 }
 
 // until polls a condition, because what it is about has no event; the time decides only how long a failure takes.
@@ -302,4 +360,18 @@ func (b *syncBuffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.buf.String()
+}
+
+// silent reports whether the relay of user, who has one session, waits for nothing more from its client. It does so all
+// the time until the end of the stream comes.
+func (b *bed) silent(user string) bool {
+	us := b.srv.node.users
+	us.mu.Lock()
+	defer us.mu.Unlock()
+	for st := range us.byName[user].seats {
+		st.relay.mu.Lock()
+		defer st.relay.mu.Unlock()
+		return !st.relay.halting.waits[clientSide]
+	}
+	return true
 }

@@ -10,9 +10,9 @@ import (
 	"imapferry/state"
 )
 
-// allowed are the capabilities that may be promised, as clients are told them. What is not here is not promised: either the relay could not
-// pass it on, or a session that uses it could not go on at another server without the client noticing. A name ending in "=" allows
-// any value.
+// allowed are the capabilities that may be promised, as clients are told them. What is not here is not promised:
+// either the relay could not pass it on, or a session that uses it could not go on at another server without the
+// client noticing. A name ending in "=" allows any value.
 var allowed = []string{
 	"IMAP4rev1",          // RFC 3501
 	"LITERAL+",           // RFC 7888; the relay makes it hold for any backend
@@ -54,7 +54,8 @@ var allowed = []string{
 	"UTF8=ACCEPT",        // RFC 9755
 }
 
-// baseline is what a client is promised while one server's capabilities are not known: what any server has that a user is moved to.
+// baseline is what a client is promised while one server's capabilities are not known: what any server has that a
+// user is moved to.
 var baseline = backend.Caps{
 	"IMAP4REV1", "LITERAL+", "ENABLE", "ID", "IDLE", "NAMESPACE", "CHILDREN", "UIDPLUS", "UNSELECT",
 }
@@ -71,8 +72,8 @@ func preLoginCaps(tlsOn, canStartTLS bool) backend.Caps {
 	return append(caps, "LOGINDISABLED")
 }
 
-// promise is what a client is told after its login, in the order of the table. A user who may still be moved is promised what both servers
-// can, a migrated one what the target can. Capabilities that are not known yet are nil.
+// promise is what a client is told after its login, in the order of the table. A user who may still be moved is
+// promised what both servers can, a migrated one what the target can. Capabilities that are not known yet are nil.
 func promise(phase state.Phase, fidelity state.Fidelity, source, target backend.Caps) backend.Caps {
 	if target == nil {
 		target = baseline
@@ -122,8 +123,8 @@ func appendNew(caps backend.Caps, c string) backend.Caps {
 	return append(caps, c)
 }
 
-// appendLimit returns the smaller of both limits (RFC 7889), without a value if neither has one for all mailboxes, or nothing if one of
-// the servers does not know the extension.
+// appendLimit returns the smaller of both limits (RFC 7889), without a value if neither has one for all mailboxes, or
+// nothing if one of the servers does not know the extension.
 func appendLimit(a, b backend.Caps) string {
 	x, okX := limitOf(a)
 	y, okY := limitOf(b)
@@ -137,16 +138,22 @@ func appendLimit(a, b backend.Caps) string {
 	}
 }
 
+// isLimit reports whether c is an APPENDLIMIT.
+func isLimit(c string) bool {
+	name, _, _ := strings.Cut(c, "=")
+	return name == "APPENDLIMIT"
+}
+
 // noLimit stands for an APPENDLIMIT without a value.
 const noLimit = math.MaxUint64
 
 // limitOf returns the value of APPENDLIMIT; ok is false if it is not there.
 func limitOf(caps backend.Caps) (limit uint64, ok bool) {
 	for _, c := range caps {
-		name, value, _ := strings.Cut(c, "=")
-		if name != "APPENDLIMIT" {
+		if !isLimit(c) {
 			continue
 		}
+		_, value, _ := strings.Cut(c, "=")
 		limit, err := strconv.ParseUint(value, 10, 64)
 		if err != nil {
 			limit = noLimit

@@ -39,6 +39,7 @@ func TestPromise(t *testing.T) {
 		{"migrated", state.Migrated, state.Exact, "IMAP4rev1", "IMAP4rev1 MOVE CONDSTORE QRESYNC", "IMAP4rev1 MOVE CONDSTORE QRESYNC"},
 		{"finalized", state.Finalized, state.Exact, "-", "IMAP4rev1 MOVE", "IMAP4rev1 MOVE"},
 		{"translated", state.Migrated, state.Translated, "-", "IMAP4rev1 CONDSTORE QRESYNC MOVE", "IMAP4rev1 MOVE"},
+		{"will be translated", state.Pending, state.Translated, "IMAP4rev1 CONDSTORE QRESYNC ENABLE", "IMAP4rev1 CONDSTORE QRESYNC ENABLE", "IMAP4rev1 ENABLE"},
 		{"values", state.Tailing, "", "IMAP4rev1 THREAD=REFS THREAD=REFERENCES RIGHTS=texk QUOTA=RES-STORAGE THREAD=",
 			"IMAP4rev1 RIGHTS=texk THREAD=REFERENCES QUOTA=RES-STORAGE THREAD=", "IMAP4rev1 THREAD=REFERENCES QUOTA=RES-STORAGE RIGHTS=TEXK"},
 		{"append limit", state.Pending, "", "IMAP4rev1 APPENDLIMIT=500", "IMAP4rev1 APPENDLIMIT=400", "IMAP4rev1 APPENDLIMIT=400"},

@@ -34,7 +34,8 @@ type commandReader struct {
 	refuse func(name string) error
 }
 
-// next reads one command. A *reply as error goes to the client under command.tag, and reading goes on; any other error ends the stream.
+// next reads one command. A *reply as error goes to the client under command.tag, and reading goes on; any other
+// error ends the stream.
 func (c *commandReader) next() (command, error) {
 	line, err := c.r.Line(maxLine)
 	if err != nil {

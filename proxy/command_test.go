@@ -11,8 +11,8 @@ import (
 	"imapferry/internal/wire"
 )
 
-// FuzzCommand feeds the reader of commands before the login with anything, the transcripts first. A command that it returns has a tag that can be echoed, and
-// memory is bounded by the bound of a command (I9).
+// FuzzCommand feeds the reader of commands before the login with anything, the transcripts first. A command that it
+// returns has a tag that can be echoed, and memory is bounded by the bound of a command (I9).
 func FuzzCommand(f *testing.F) {
 	for _, seed := range transcriptSeeds(f) {
 		f.Add(seed)

@@ -9,7 +9,8 @@ import (
 	"imapferry/internal/backend"
 )
 
-// handler obeys one command. It returns the text of the tagged OK, or an error: a *reply goes to the client, any other ends the session.
+// handler obeys one command. It returns the text of the tagged OK, or an error: a *reply goes to the client, any
+// other ends the session.
 type handler func(s *session, ctx context.Context, cmd command) (ok string, err error)
 
 // handlers are all commands before the login (RFC 9051, 6.1 and 6.2).
@@ -23,7 +24,8 @@ var handlers = map[string]handler{
 	"AUTHENTICATE": (*session).authenticate,
 }
 
-// converse is the dialogue from the greeting to the login. It returns nil once the login is through; all answers are written here.
+// converse is the dialogue from the greeting to the login. It returns nil once the login is through; all answers are
+// written here.
 func (s *session) converse(ctx context.Context) error {
 	in := commandReader{
 		r:       s.r,
@@ -118,13 +120,14 @@ func (s *session) logout(_ context.Context, cmd command) (string, error) {
 	return "LOGOUT completed", s.write("* BYE logging out\r\n")
 }
 
-// identify answers ID (RFC 2971). The client's parameters have no effect; whatever the form, refusing them breaks clients that always send them.
+// identify answers ID (RFC 2971). The client's parameters have no effect; whatever the form, refusing them breaks
+// clients that always send them.
 func (s *session) identify(context.Context, command) (string, error) {
 	return "ID completed", s.write("* ID (\"name\" \"imapferry\")\r\n")
 }
 
-// startTLS is RFC 9051, 6.2.1. What came behind the command in clear text may have been put there by somebody between client and server, to be obeyed after the
-// handshake as if the client had sent it: it is dropped unread.
+// startTLS is RFC 9051, 6.2.1. What came behind the command in clear text may have been put there by somebody between
+// client and server, to be obeyed after the handshake as if the client had sent it: it is dropped unread.
 func (s *session) startTLS(ctx context.Context, cmd command) (string, error) {
 	switch {
 	case cmd.args.End() != nil:

@@ -22,7 +22,8 @@ func logged(t *testing.T, d *testbed.Dovecot, text string) {
 	}
 }
 
-// TestDovecot logs in through the proxy to real servers: the source proves every login, by every command, and by every method the target is entered.
+// TestDovecot logs in through the proxy to real servers: the source proves every login, by every command, and by
+// every method the target is entered.
 func TestDovecot(t *testing.T) {
 	testbed.Need(t, "dovecot", "doveadm")
 	servers := testbed.ForTest(t)

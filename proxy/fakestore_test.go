@@ -22,16 +22,23 @@ type fakeStore struct {
 	folders map[string][]state.Folder
 	inbox   []state.Hold
 	acks    []state.Hold
-	calls   []string // attempts called off
-	tallies map[string]int64
+	touched []state.Touched  // of the last acknowledgement
+	calls   []string         // attempts called off
+	tallies map[string]int64 // sessions that the switch ended, by user, and by user and reason
+	movedOf map[string]int64
 	joins   int
 	left    int
 	watch   []chan string
 	gets    int
+	formers [][]string    // of each Join
+	taken   *state.Taken  // what Join returns
+	slow    time.Duration // Beat and Inbox are
+	hangs   bool          // Beat and Inbox answer nothing
+	lost    int           // how many answers of Join are yet to be lost
 }
 
 func newFakeStore() *fakeStore {
-	return &fakeStore{records: map[string]state.Record{}, folders: map[string][]state.Folder{}, tallies: map[string]int64{}}
+	return &fakeStore{records: map[string]state.Record{}, folders: map[string][]state.Folder{}, tallies: map[string]int64{}, movedOf: map[string]int64{}}
 }
 
 // do runs f under the lock and wakes the watchers.
@@ -77,6 +84,14 @@ func (s *fakeStore) acknowledged(attempt string) bool {
 	return slices.ContainsFunc(s.acks, func(h state.Hold) bool { return h.Attempt == attempt })
 }
 
+func (s *fakeStore) moved(user string) int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.movedOf[user]
+}
+
+func (s *fakeStore) ended(user, reason string) int64 { return s.disconnected(user + " " + reason) }
+
 func (s *fakeStore) disconnected(user string) int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -110,11 +125,20 @@ func (s *fakeStore) err() error {
 	return nil
 }
 
-func (s *fakeStore) Tally(_ context.Context, user string, _, disconnected int64) error {
+func (s *fakeStore) Tally(_ context.Context, user string, moved int64, ended map[string]int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.tallies[user] += disconnected
+	s.movedOf[user] += moved
+	for reason, n := range ended {
+		s.tallies[user] += n
+		s.tallies[user+" "+reason] += n
+	}
 	return s.err()
+}
+
+func (s *fakeStore) Repair(_ context.Context, rec state.Record, _ []state.Folder) (state.Record, error) {
+	s.do(func() { s.records[rec.User] = rec })
+	return rec, nil
 }
 
 func (s *fakeStore) Watch(ctx context.Context) <-chan string {
@@ -125,13 +149,14 @@ func (s *fakeStore) Watch(ctx context.Context) <-chan string {
 	return w
 }
 
-func (s *fakeStore) Acknowledge(_ context.Context, _ state.Node, h state.Hold) error {
+func (s *fakeStore) Acknowledge(_ context.Context, _ state.Node, h state.Hold, _ int, touched []state.Touched) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.down {
 		return errStoreDown
 	}
 	s.acks = append(s.acks, h)
+	s.touched = touched
 	return nil
 }
 
@@ -152,15 +177,26 @@ func (s *fakeStore) CallOff(_ context.Context, l state.Lease, attempt, _ string)
 	return nil
 }
 
-func (s *fakeStore) Join(_ context.Context, name string, _ time.Duration) (state.Node, error) {
+func (s *fakeStore) Join(_ context.Context, name string, _ time.Duration, former ...string) (state.Node, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.formers = append(s.formers, former)
+	if s.taken != nil {
+		return state.Node{}, s.taken
+	}
 	s.joins++
 	s.fenced = false
+	if s.lost > 0 {
+		s.lost--
+		return state.Node{Name: name, Incarnation: string(rune('a' + s.joins))}, errStoreDown
+	}
 	return state.Node{Name: name, Incarnation: string(rune('a' + s.joins))}, nil
 }
 
-func (s *fakeStore) Beat(context.Context, state.Node, time.Duration) error {
+func (s *fakeStore) Beat(ctx context.Context, _ state.Node, _ time.Duration) error {
+	if err := s.wait(ctx); err != nil {
+		return err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.fenced {
@@ -176,7 +212,22 @@ func (s *fakeStore) Leave(context.Context, state.Node) error {
 	return nil
 }
 
-func (s *fakeStore) Inbox(context.Context, state.Node) ([]state.Hold, error) {
+// wait is how a store is that is slow, or does not answer at all.
+func (s *fakeStore) wait(ctx context.Context) error {
+	s.mu.Lock()
+	slow, hangs := s.slow, s.hangs
+	s.mu.Unlock()
+	if hangs {
+		<-ctx.Done()
+	}
+	time.Sleep(slow)
+	return ctx.Err()
+}
+
+func (s *fakeStore) Inbox(ctx context.Context, _ state.Node) ([]state.Hold, error) {
+	if err := s.wait(ctx); err != nil {
+		return nil, err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.inbox), s.err()

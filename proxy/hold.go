@@ -7,8 +7,8 @@ import (
 	"imapferry/state"
 )
 
-// holdLimit is how long a session is held at most without knowing how the attempt ends: a budget and ten seconds. Then the session
-// is ended; it never goes on by itself (I5).
+// holdLimit is how long a session is held at most without knowing how the attempt ends: a budget and ten seconds.
+// Then the session is ended; it never goes on by itself (I5).
 const holdLimit = 13 * time.Second
 
 // verdict is how an attempt ended, as read from the store.
@@ -53,17 +53,18 @@ func (n *Node) startHold(ctx context.Context, h state.Hold) {
 	})
 }
 
-// hold holds the user's sessions until it has read how the attempt ended. On the switch they end, since they stand on the source; when it was called off
-// they go on there.
+// hold holds the user's sessions until it has read how the attempt ended. On the switch they move to the target; when it
+// was called off they go on at the source.
 func (n *Node) hold(ctx context.Context, h state.Hold, quiet []<-chan struct{}, changed func() <-chan struct{}) {
 	switch n.await(ctx, h, quiet, changed) {
 	case switched:
-		n.tally(ctx, h.User, n.users.dismiss(h.User, moved))
+		n.moveAll(ctx, h.User)
+		n.users.release(h.User, false)
 	case calledOff:
-		n.tally(ctx, h.User, n.users.release(h.User))
+		n.lost(ctx, h.User, "restless", n.users.release(h.User, !h.Idle()))
 	case undecided:
 		n.log.Error("the store does not say how the cutover ended; sessions end", "user", h.User, "attempt", h.Attempt)
-		n.tally(ctx, h.User, n.users.dismiss(h.User, inDoubt))
+		n.lost(ctx, h.User, "in-doubt", n.users.dismiss(h.User, inDoubt))
 	}
 }
 
@@ -83,6 +84,8 @@ func (n *Node) await(ctx context.Context, h state.Hold, quiet []<-chan struct{},
 		switch {
 		case err != nil:
 			n.log.Warn("await the end of a cutover", "err", err)
+		case rec.Phase == 0: // no record says how it ended
+			n.log.Error("the record of a user in cutover is gone", "user", h.User, "attempt", h.Attempt)
 		case rec.Phase.OnTarget():
 			return switched
 		case rec.Phase != state.Cutover || rec.Attempt != h.Attempt:
@@ -120,7 +123,7 @@ func (n *Node) rest(ctx context.Context, quiet []<-chan struct{}, wake <-chan st
 func (n *Node) acknowledge(ctx context.Context, h state.Hold) bool {
 	ctx, cancel := n.brief(ctx)
 	defer cancel()
-	if err := n.store.Acknowledge(ctx, n.me(), h); err != nil {
+	if err := n.store.Acknowledge(ctx, n.me(), h, n.users.sessionsOnSource(h.User), n.touches.list(h.User)); err != nil {
 		n.log.Warn("acknowledge", "user", h.User, "attempt", h.Attempt, "err", err)
 		return false
 	}

@@ -31,17 +31,18 @@ func (l *learned) note(name string, caps backend.Caps) {
 	l.byName[name] = slices.Clone(caps)
 }
 
-// promise returns what a session on rt may tell its client of the capabilities that its server names. The other server's are as they are now, so
-// the promise stays the same for the session's life.
+// promise returns what a session on rt may tell its client of the capabilities that its server names. The other
+// server's are as they are now, so the promise stays the same for the session's life.
 func (l *learned) promise(rt route) func(backend.Caps) backend.Caps {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	source, target := l.byName["source"], l.byName["target"]
+	onSource, phase, fidelity := rt.onSource, rt.rec.Phase, rt.rec.Fidelity // the record would live as long as the session
 	return func(caps backend.Caps) backend.Caps {
-		if rt.onSource {
-			return promise(rt.rec.Phase, rt.rec.Fidelity, caps, target)
+		if onSource {
+			return promise(phase, fidelity, caps, target)
 		}
-		return promise(rt.rec.Phase, rt.rec.Fidelity, source, caps)
+		return promise(phase, fidelity, source, caps)
 	}
 }
 
@@ -56,8 +57,9 @@ func (l *learned) wanting(name string, now time.Time) bool {
 	return true
 }
 
-// learnTarget logs in to the target once, in the background, by the first user's secret that the source has accepted: as long as nobody knows what the target
-// can, clients are promised the baseline only. A target that does not let this user in is asked with the next one.
+// learnTarget logs in to the target once, in the background, by the first user's secret that the source has accepted:
+// as long as nobody knows what the target can, clients are promised the baseline only. A target that does not let
+// this user in is asked with the next one.
 func (s *Server) learnTarget(ctx context.Context, user string, secret backend.Secret) {
 	if !s.learned.wanting("target", time.Now()) {
 		return

@@ -102,9 +102,14 @@ func (s *session) enter(ctx context.Context, st *seat, user string, secret backe
 		return "", err
 	}
 	caps := s.srv.learned.promise(rt)
-	r := newRelay(end{s.conn, s.r}, end{conn.Conn, conn.R}, relayConfig{
-		Caps: caps, Views: rt.views, LiteralPlus: conn.Caps.Has("LITERAL+"), Log: s.log,
-	})
+	promised := caps(conn.Caps)
+	cfg := relayConfig{Caps: caps, Views: rt.views, NoModSeq: rt.rec.Fidelity == state.Translated, LiteralPlus: conn.Caps.Has("LITERAL+"), Dozer: s.srv.dozer, Log: s.log}
+	if rt.onSource {
+		cfg.Touched, cfg.Life = s.srv.node.touches.by(user), s.srv.node.life
+		l := &leaver{srv: s.srv, user: user, secret: secret, client: s.client, promised: promised, cfg: cfg}
+		cfg.Target = l.open
+	}
+	r := newRelay(end{s.conn, s.r}, end{conn.Conn, conn.R}, cfg)
 	if !st.attach(r, rt.onSource, rt.turn) {
 		conn.Close()
 		return "", errRerouted
@@ -116,7 +121,7 @@ func (s *session) enter(ctx context.Context, st *seat, user string, secret backe
 	if rt.onSource {
 		s.srv.learnTarget(context.WithoutCancel(ctx), user, secret)
 	}
-	return "[CAPABILITY " + strings.Join(caps(conn.Caps), " ") + "] Logged in", nil
+	return "[CAPABILITY " + strings.Join(promised, " ") + "] Logged in", nil
 }
 
 // open returns a connection to the backend of the route with the user logged in, after the secret has been proven.
@@ -185,20 +190,9 @@ func (s *session) passAlerts(lines [][]byte) error {
 	return nil
 }
 
-// serve relays until the session ends. The server's stop ends it with BYE, ctx at once.
-func (e *entry) serve(ctx, stop context.Context) (relayStats, error) {
-	defer e.seat.leave()
-	defer context.AfterFunc(stop, func() { e.relay.end(goingDown) })()
-	stats := e.relay.run(ctx)
-	if stats.Err != nil {
-		return stats, &ending{reason: fmt.Sprintf("%s: %v", stats.Reason, stats.Err)}
-	}
-	return stats, &ending{reason: string(stats.Reason)}
-}
-
 // drop gives back what the login took, without a relay having run.
 func (e *entry) drop() {
-	e.relay.cut()
+	e.relay.abandon()
 	e.seat.leave()
 }
 
@@ -207,13 +201,4 @@ func backendName(onSource bool) string {
 		return "source"
 	}
 	return "target"
-}
-
-// views returns the relay's table of folders, which only users with rewritten UIDVALIDITY need.
-func views(folders []state.Folder) map[string]state.Folder {
-	m := make(map[string]state.Folder, len(folders))
-	for _, f := range folders {
-		m[f.Name] = f
-	}
-	return m
 }

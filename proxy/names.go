@@ -23,7 +23,8 @@ type NamesConfig struct {
 	Aliases       string `toml:"aliases"`        // file with lines "alias canonical", or an http(s) URL asked with ?user=
 }
 
-// Names turns what clients call themselves into canonical names: lower-cased, with a domain, aliases resolved. It is safe for concurrent use.
+// Names turns what clients call themselves into canonical names: lower-cased, with a domain, aliases resolved. It is
+// safe for concurrent use.
 type Names struct {
 	domain  string
 	aliases aliases
@@ -61,7 +62,8 @@ func NewNames(cfg NamesConfig) (*Names, error) {
 	return n, nil
 }
 
-// Canonical returns the canonical name. An error that wraps ErrName means that there can be no such user; any other, that the aliases cannot be asked.
+// Canonical returns the canonical name. An error that wraps ErrName means that there can be no such user; any other,
+// that the aliases cannot be asked.
 func (n *Names) Canonical(ctx context.Context, name string) (string, error) {
 	name, err := n.normal(name)
 	if err != nil {
@@ -77,7 +79,8 @@ func (n *Names) Canonical(ctx context.Context, name string) (string, error) {
 // Reload reads the aliases again. After an error the old ones hold.
 func (n *Names) Reload() error { return n.aliases.reload() }
 
-// normal is Canonical without aliases. Unicode is composed (NFC) first, because two spellings of one name must not become two users.
+// normal is Canonical without aliases. Unicode is composed (NFC) first, because two spellings of one name must not
+// become two users.
 func (n *Names) normal(name string) (string, error) {
 	if err := checkName(name); err != nil {
 		return "", err

@@ -3,17 +3,18 @@ package proxy
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
 	"imapferry/state"
+	"imapferry/state/journal"
 )
 
 // Bounds of a node's life.
 const (
-	defaultTTL = 30 * time.Second
+	DefaultTTL = 30 * time.Second       // a node that has been silent for so long counts as dead
 	inboxPoll  = 250 * time.Millisecond // hints may be missed
 	inboxPause = 10 * time.Millisecond  // at least, however many hints come
 )
@@ -30,19 +31,25 @@ const (
 //	Watch hint, or every 250 ms ─► Inbox ─► hold ─► all quiet ─► Acknowledge ─► read until the attempt is over ─► go on, or BYE
 //	every third of the TTL ─► Beat
 //
-// A Beat that does not come through in time makes the node doubt its life: it holds every session on the source before the TTL ends,
-// ends those that do not come to rest, and goes on only after it has joined anew, or learned that it never was dead, and has read the record of
-// each user again.
+// A Beat that does not come through in time makes the node doubt its life: it holds every session on the source
+// before the TTL ends, ends those that do not come to rest, and goes on only after it has joined anew, or learned
+// that it never was dead, and has read the record of each user again.
 //
-// Limits: the clock is Go's monotonic one, which stands still while the host sleeps, and a process that is stopped notices only when it runs
-// again. Until then a reply that it had read from the source may reach the client late; what it sends to the source may arrive after the switch.
+// state/model/node.pml is the model of it.
+//
+// A process that is stopped notices only when it runs again. What it reads from the source then reaches no client (life.go); what it
+// sends to the source may arrive after the switch, and is a straggler.
 type Node struct {
 	// Immutable.
-	name  string
-	ttl   time.Duration
-	store Store
-	users *users
-	log   *slog.Logger
+	name    string
+	ttl     time.Duration
+	store   Store
+	journal *journal.Journal // may be nil
+	users   *users
+	life    *life
+	log     *slog.Logger
+
+	touches *touches // has a lock of its own
 
 	holds sync.WaitGroup
 
@@ -50,34 +57,18 @@ type Node struct {
 	self state.Node      // guarded by mu
 	busy map[string]bool // guarded by mu; attempts that have a goroutine
 
-	// Owned by run.
-	alive    time.Time // when the last Beat that came through was begun
-	lostAt   time.Time // zero while all is well
-	nextBeat time.Time
+	// Owned by enter, then by run.
+	former  []string  // incarnations under which the node may be registered, the present one among them
+	lostAt  time.Time // zero while all is well
+	retry   time.Time // no Beat before
+	failing bool      // the last Beat did not come through
 }
 
-func newNode(name string, ttl time.Duration, store Store, log *slog.Logger) *Node {
+func newNode(name string, ttl time.Duration, store Store, own *journal.Journal, log *slog.Logger) *Node {
 	if ttl <= 0 {
-		ttl = defaultTTL
+		ttl = DefaultTTL
 	}
-	return &Node{name: name, ttl: ttl, store: store, users: newUsers(), log: log, busy: map[string]bool{}}
-}
-
-// join registers a new incarnation.
-func (n *Node) join(ctx context.Context) error {
-	began := time.Now()
-	ctx, cancel := n.brief(ctx)
-	defer cancel()
-	self, err := n.store.Join(ctx, n.name, n.ttl)
-	if err != nil {
-		return fmt.Errorf("join as node %s: %w", n.name, err)
-	}
-	n.mu.Lock()
-	n.self = self
-	n.mu.Unlock()
-	n.beaten(began)
-	n.log.Info("node joined", "node", self.Name, "incarnation", self.Incarnation)
-	return nil
+	return &Node{name: name, ttl: ttl, store: store, journal: own, users: newUsers(), life: newLife(ttl), touches: newTouches(), log: log, busy: map[string]bool{}}
 }
 
 // brief bounds one call of the store so that several fit between doubt and the end of the TTL.
@@ -98,7 +89,9 @@ func (n *Node) run(ctx context.Context) {
 	defer poll.Stop()
 	for ctx.Err() == nil {
 		n.beat(ctx)
-		n.readInbox(ctx)
+		if !n.failing { // else it would only be late to doubt
+			n.readInbox(ctx)
+		}
 		if err := wait(ctx, nil, inboxPause); err != nil {
 			break
 		}
@@ -112,8 +105,8 @@ func (n *Node) run(ctx context.Context) {
 	}
 }
 
-// sleep ends with the next hint or poll. It takes all hints that wait, for all lead to one reading of the inbox. Once hints are closed
-// the polls remain.
+// sleep ends with the next hint or poll. It takes all hints that wait, for all lead to one reading of the inbox. Once
+// hints are closed the polls remain.
 func (n *Node) sleep(ctx context.Context, hints <-chan string, poll <-chan time.Time) <-chan string {
 	select {
 	case <-ctx.Done():
@@ -136,27 +129,26 @@ func (n *Node) sleep(ctx context.Context, hints <-chan string, poll <-chan time.
 // beat keeps the node alive, or doubts its life.
 func (n *Node) beat(ctx context.Context) {
 	now := time.Now()
-	if now.Before(n.nextBeat) {
+	if now.Before(n.retry) || n.lostAt.IsZero() && n.life.silent(now) < n.ttl/3 {
 		return
 	}
+	n.retry = now.Add(n.ttl / 30)
 	err := n.renew(ctx)
+	n.failing = err != nil
 	switch {
 	case err == nil:
 		if !n.lostAt.IsZero() {
 			n.regain(ctx)
 		}
-		return
-	case ctx.Err() != nil:
-		return
+	case ctx.Err() == nil:
+		n.log.Warn("beat", "err", err)
+		n.doubt(errors.Is(err, state.ErrFenced))
 	}
-	n.nextBeat = now.Add(n.ttl / 30)
-	n.log.Warn("beat", "err", err)
-	n.doubt(errors.Is(err, state.ErrFenced))
 }
 
 // renew beats, or joins anew if this incarnation has ended.
 func (n *Node) renew(ctx context.Context) error {
-	began := time.Now()
+	began := n.life.sign()
 	brief, cancel := n.brief(ctx)
 	defer cancel()
 	err := n.store.Beat(brief, n.me(), n.ttl)
@@ -165,22 +157,23 @@ func (n *Node) renew(ctx context.Context) error {
 		return nil
 	}
 	if errors.Is(err, state.ErrFenced) {
+		n.life.end()
 		n.doubt(true)
 		return n.join(ctx)
 	}
 	return err
 }
 
-// beaten notes a sign of life that was on its way since began: the store may have counted from then.
-func (n *Node) beaten(began time.Time) {
-	n.alive = began
-	n.nextBeat = began.Add(n.ttl / 3)
+// beaten notes a sign of life that has come through.
+func (n *Node) beaten(s *sign) {
+	n.touches.turn()
+	n.life.renew(s)
 }
 
 // doubt holds all sessions on the source at three quarters of the TTL, ends the restless ones at seven eighths, and all of them
 // once the store has been away for longer than a hold may last.
 func (n *Node) doubt(fenced bool) {
-	silent := time.Since(n.alive)
+	silent := n.life.silent(time.Now())
 	if n.lostAt.IsZero() && (fenced || silent > n.ttl*3/4) {
 		n.lostAt = time.Now()
 		n.users.lose()
@@ -204,18 +197,18 @@ func (n *Node) expire() {
 	}
 }
 
-// regain lets sessions go on after their users' records have been read again: while the node counted as dead, a switch may have passed without it.
+// regain lets sessions go on after their users' records have been read again: while the node counted as dead, a
+// switch may have passed without it.
 func (n *Node) regain(ctx context.Context) {
 	for _, user := range n.users.onSource() {
 		rec, err := n.read(ctx, user)
 		switch {
 		case err != nil:
 			n.log.Warn("regain", "err", err)
-			n.nextBeat = time.Now().Add(n.ttl / 30) // and so the next try
 			n.expire()
 			return
 		case rec.Phase.OnTarget():
-			n.tally(ctx, user, n.users.end(user, moved))
+			n.holds.Go(func() { n.moveAll(ctx, user) })
 		case rec.Phase == state.Cutover:
 			n.startHold(ctx, state.Hold{User: user, Epoch: rec.Epoch, Attempt: rec.Attempt})
 		}
@@ -225,15 +218,21 @@ func (n *Node) regain(ctx context.Context) {
 	n.log.Info("node is sure of its life again", "incarnation", n.me().Incarnation)
 }
 
-// tally counts sessions that the switch ended.
-func (n *Node) tally(ctx context.Context, user string, ended int) {
-	if ended == 0 {
+// tally counts sessions that the switch has moved, and those that it ended, by reason.
+func (n *Node) tally(ctx context.Context, user string, went int64, ended map[string]int64) {
+	maps.DeleteFunc(ended, func(_ string, sessions int64) bool { return sessions == 0 })
+	if went == 0 && len(ended) == 0 {
 		return
 	}
-	n.log.Info("sessions ended because of the switch", "user", user, "sessions", ended)
+	n.log.Info("sessions after a switch", "user", user, "moved", went, "ended", ended)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 	defer cancel()
-	if err := n.store.Tally(ctx, user, 0, int64(ended)); err != nil {
+	if err := n.store.Tally(ctx, user, went, ended); err != nil {
 		n.log.Warn("tally", "user", user, "err", err)
 	}
+}
+
+// lost is tally for sessions that all ended for one reason.
+func (n *Node) lost(ctx context.Context, user, reason string, sessions int) {
+	n.tally(ctx, user, 0, map[string]int64{reason: int64(sessions)})
 }

@@ -83,7 +83,7 @@ func (b *bed) held(name string) bool {
 	return u != nil && u.holds > 0
 }
 
-// I3: after the switch nothing of a session reaches the source; it ends with BYE and is counted.
+// I3: after the switch nothing of a session reaches the source; it goes on at the target and is counted.
 func TestHoldSwitched(t *testing.T) {
 	b := newBed(t)
 	logIn(t, b)
@@ -91,9 +91,17 @@ func TestHoldSwitched(t *testing.T) {
 	must(t, "acknowledged", func() bool { return b.store.acknowledged("t1") })
 	steps(t, b, "C: b NOOP")
 	b.store.finish("alice", state.Migrated)
-	steps(t, b, "S: * BYE "+moved+"\nS!\nP!")
-	must(t, "counted", func() bool { return b.store.disconnected("alice") == 1 })
+	steps(t, b, "P: imapferry1 LOGOUT\n"+enterTarget+"\nP!\nQ: b NOOP\nD: b OK done\nS: b OK done")
+	must(t, "counted", func() bool { return b.store.moved("alice") == 1 })
+	if n := b.store.disconnected("alice"); n != 0 {
+		t.Errorf("%d sessions counted as ended", n)
+	}
 }
+
+// enterTarget is how a session of alice enters the target.
+const enterTarget = `D: * OK [CAPABILITY IMAP4rev1] target ready
+Q: f1 LOGIN "alice" "secret"
+D: f1 OK [CAPABILITY IMAP4rev1 LITERAL+ ENABLE ID IDLE NAMESPACE CHILDREN UIDPLUS UNSELECT] welcome`
 
 // A node without a session of the user has nothing to wait for.
 func TestHoldWithoutSession(t *testing.T) {
@@ -168,12 +176,16 @@ func TestDeadlinePassed(t *testing.T) {
 	steps(t, b, "B: b OK done\nS: b OK done\nC: c NOOP\nP: c NOOP")
 }
 
-// A session that never comes to rest may spoil three cutovers.
+// A session that never comes to rest may spoil three cutovers. Those that wait for the user to be idle are none of them.
 func TestSpoiltCutovers(t *testing.T) {
 	b := newBed(t)
 	logIn(t, b)
-	steps(t, b, "C: b SEARCH ALL\nP: b SEARCH ALL")
-	for _, attempt := range []string{"t1", "t2", "t3"} {
+	steps(t, b, "C: b STORE 1 +FLAGS (x)\nP: b STORE 1 +FLAGS (x)")
+	idle := state.IdleAttempt
+	for i, attempt := range []string{idle("1"), "t1", idle("2"), "t2", idle("3"), idle("4"), "t3"} {
+		if i > 0 && b.store.disconnected("alice") != 0 {
+			t.Fatalf("ended before %s", attempt)
+		}
 		b.store.begin("alice", attempt, longBudget)
 		must(t, "held", func() bool { return b.held("alice") })
 		b.store.finish("alice", state.Tailing)
@@ -189,11 +201,11 @@ func TestOverlappingHolds(t *testing.T) {
 	st := us.enter("alice")
 	us.hold("alice")
 	us.hold("alice")
-	us.release("alice")
+	us.release("alice", true)
 	if _, held, _ := st.look(); !held {
 		t.Error("the second hold is gone with the first")
 	}
-	us.release("alice")
+	us.release("alice", true)
 	if _, held, _ := st.look(); held {
 		t.Error("still held")
 	}
@@ -203,7 +215,8 @@ func TestOverlappingHolds(t *testing.T) {
 	}
 }
 
-// I3: a node that was declared dead ends what was under way, holds the rest, and goes on as a new incarnation once it has read the records.
+// I3: a node that was declared dead ends what was under way, holds the rest, and goes on as a new incarnation once it
+// has read the records.
 func TestFencedNode(t *testing.T) {
 	b := newBed(t)
 	b.cfg.NodeTTL = 300 * time.Millisecond
@@ -212,7 +225,7 @@ func TestFencedNode(t *testing.T) {
 	must(t, "joined anew", func() bool { b.store.mu.Lock(); defer b.store.mu.Unlock(); return b.store.joins == 2 })
 	steps(t, b, "C: b NOOP\nP: b NOOP\nB: b OK done\nS: b OK done")
 
-	steps(t, b, "C: c NOOP\nP: c NOOP")
+	steps(t, b, "C: c STORE 1 +FLAGS (x)\nP: c STORE 1 +FLAGS (x)")
 	b.store.do(func() { b.store.fenced = true })
 	steps(t, b, "S!")
 }
@@ -226,14 +239,15 @@ func TestFencedNodeMissedSwitch(t *testing.T) {
 		b.store.fenced = true
 		b.store.records["alice"] = state.Record{User: "alice", Phase: state.Migrated}
 	})
-	steps(t, b, "S: * BYE "+moved+"\nS!")
+	steps(t, b, "P: imapferry1 LOGOUT\n"+enterTarget+"\nC: b NOOP\nQ: b NOOP")
 }
 
-// I5, I7: with the store out of reach sessions on the source are held before the node's life ends, and end when that lasts; logins are refused.
+// I5, I7: with the store out of reach sessions on the source are held before the node's life ends, and end when that
+// lasts; logins are refused.
 func TestStoreOutOfReach(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := newFakeStore()
-		n := newNode("n1", 30*time.Second, store, testLog(t))
+		n := newNode("n1", 30*time.Second, store, nil, testLog(t))
 		if err := n.join(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -264,5 +278,25 @@ func TestStoreOutOfReach(t *testing.T) {
 		}
 		r.cut()
 		st.leave()
+	})
+}
+
+// I5: a record that is gone says nothing of how the attempt ended. It was taken for a call-off once, and the session of a user who
+// had been switched went on at the source.
+func TestHoldRecordGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newFakeStore()
+		n := newNode("n1", 30*time.Second, store, nil, testLog(t))
+		if err := n.join(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		quiet, changed := n.users.hold("alice")
+		began := time.Now()
+		if v := n.await(t.Context(), state.Hold{User: "alice", Attempt: "t1"}, quiet, changed); v != undecided {
+			t.Errorf("the attempt counts as %d after %s", v, time.Since(began))
+		}
+		if waited := time.Since(began); waited < holdLimit {
+			t.Errorf("given up after %s", waited)
+		}
 	})
 }

@@ -57,6 +57,13 @@ func newRelayBed(t testing.TB, cfg relayConfig, wrap func(client, back net.Conn)
 	if wrap != nil {
 		c, b = wrap(c, b)
 	}
+	if cfg.Views == nil { // as on the source
+		cfg.Touched = newTouches().by("alice")
+		if cfg.Life == nil {
+			cfg.Life = newLife(time.Hour)
+			cfg.Life.renew(cfg.Life.sign())
+		}
+	}
 	bed := &relayBed{client: client, backend: back, ended: make(chan relayStats, 1)}
 	bed.r = newRelay(end{c, wire.NewReader(c, 0)}, end{b, wire.NewReader(b, 0)}, cfg)
 	go bed.run()
@@ -66,7 +73,8 @@ func newRelayBed(t testing.TB, cfg relayConfig, wrap func(client, back net.Conn)
 
 func (b *relayBed) run() { b.ended <- b.r.run(context.Background()) }
 
-// imapServer plays a server that answers each command in turn by what stands in it, so that two runs of a session can be compared.
+// imapServer plays a server that answers each command in turn by what stands in it, so that two runs of a session can
+// be compared.
 type imapServer struct {
 	conn     net.Conn
 	rng      *rand.Rand   // how its writes are cut; nil: whole
@@ -76,6 +84,7 @@ type imapServer struct {
 	mu       sync.Mutex
 	got      bytes.Buffer
 	commands []string
+	lines    []string // the first one of each
 }
 
 func (s *imapServer) run() {
@@ -126,6 +135,7 @@ func (s *imapServer) command(r *wire.Reader) bool {
 	t, name := string(tag), strings.ToUpper(string(word))
 	s.mu.Lock()
 	s.commands = append(s.commands, name)
+	s.lines = append(s.lines, string(line))
 	s.mu.Unlock()
 	all := fnv.New64()
 	for {

@@ -10,8 +10,8 @@ import (
 	"imapferry/internal/wire"
 )
 
-// BenchmarkRelay fetches a message of size bytes over loopback TCP, over a plain copy loop and over the relay. The copy loop goes through user
-// space, as it must behind TLS: io.Copy between two TCP connections would splice.
+// BenchmarkRelay fetches a message of size bytes over loopback TCP, over a plain copy loop and over the relay. The
+// copy loop goes through user space, as it must behind TLS: io.Copy between two TCP connections would splice.
 func BenchmarkRelay(b *testing.B) {
 	paths := []struct {
 		name  string

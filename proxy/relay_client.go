@@ -5,23 +5,32 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"time"
 
 	"imapferry/internal/wire"
 )
 
 // toBackend is the pump for commands.
 func (r *relay) toBackend() {
+	defer r.pumped()
 	err := r.commands()
 	if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) {
-		err = r.lockWhen(func() bool { return !r.held }) // not even the end of the stream passes a hold
-		if err == nil {
+		if err = r.lockWhen(r.mayPart); err == nil {
 			r.setReason(endedByClient, nil)
+			leaves := r.halting.why == toMove
+			r.part()
 			r.mu.Unlock()
-			closeWrite(r.backend.conn)
+			if leaves { // the source has nothing more to say
+				r.backend.conn.Close()
+			} else {
+				closeWrite(r.backend.conn)
+			}
 			return
 		}
 	}
 	switch {
+	case errors.Is(err, errHalted):
+		return
 	case errors.Is(err, errOver):
 	case errors.Is(err, errWrite):
 		// The backend takes nothing any more. What it has said still goes to the client, unless it does not even read.
@@ -38,6 +47,13 @@ func (r *relay) toBackend() {
 	r.linger()
 }
 
+// mayPart reports whether the end of the client's stream may be passed on. Not even that passes a hold; after a switch it waits
+// for the answers that are on their way, and there is nobody to move for. The caller holds mu.
+func (r *relay) mayPart() bool {
+	r.stirred()
+	return !r.held || r.halting.why == toMove && !r.flight.unsettled()
+}
+
 func (r *relay) clientGone(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -49,37 +65,73 @@ func (r *relay) clientGone(err error) {
 
 // linger reads and drops what the client still sends until it closes, or until finish's deadline: a connection closed with unread
 // bytes is reset, and the reset may overtake the last responses.
-func (r *relay) linger() { io.Copy(io.Discard, r.client.conn) } // only its end matters, not how it comes
+func (r *relay) linger() {
+	r.mu.Lock()
+	r.halting.woken[clientSide] = false
+	if r.over { // await may have cleared finish's deadline
+		r.client.conn.SetReadDeadline(time.Now().Add(lingerLimit))
+	}
+	r.part()
+	r.mu.Unlock()
+	io.Copy(io.Discard, r.client.conn) // only its end matters, not how it comes
+}
 
-// commands passes on commands until the client or the backend is gone.
+// commands passes on commands until the client or the backend is gone, or both pumps halt.
 func (r *relay) commands() error {
-	var idle *inFlight
 	for {
+		if err := r.await(clientSide); err != nil {
+			return err
+		}
 		part, eol, err := r.client.r.Part()
 		if err != nil {
 			return err
 		}
-		if idle != nil {
-			done, err := r.continues(idle)
-			if err != nil {
-				return err
-			}
-			if done {
-				if err := r.rawLine(part, eol); err != nil {
-					return err
-				}
-				idle = nil
-				continue
-			}
+		if r.idle == nil {
+			err = r.command(part, eol)
+		} else {
+			err = r.endIdle(part, eol)
 		}
-		if idle, err = r.command(part, eol); err != nil {
+		if errors.Is(err, errAside) {
+			r.client.r.Back(len(part))
+			continue
+		}
+		if err != nil {
 			return err
 		}
 	}
 }
 
-// lockWhen writes out what is due to the backend, waits until ready holds and the session goes on, and returns with mu locked; or with an error and
-// mu unlocked.
+// endIdle takes the line behind an IDLE, which ends it; if it has ended before, the line is a command.
+func (r *relay) endIdle(part []byte, eol bool) error {
+	done, err := r.continues(r.idle)
+	if err != nil {
+		return err
+	}
+	r.idle = nil
+	if done {
+		return r.rawLine(part, eol)
+	}
+	return r.command(part, eol)
+}
+
+// errAside sends a pump back to the boundary before what it has at hand: it is to halt there.
+var errAside = errors.New("halt first")
+
+// lockAtBoundary is lockWhen for a pump that may halt meanwhile.
+func (r *relay) lockAtBoundary(ready func() bool) error {
+	err := r.lockWhen(func() bool {
+		r.stirred()
+		return r.halting.why != 0 || ready()
+	})
+	if err == nil && r.halting.why != 0 {
+		r.mu.Unlock()
+		return errAside
+	}
+	return err
+}
+
+// lockWhen writes out what is due to the backend, waits until ready holds and the session goes on, and returns with
+// mu locked; or with an error and mu unlocked.
 func (r *relay) lockWhen(ready func() bool) error {
 	if err := r.up.flush(); err != nil {
 		return err
@@ -100,7 +152,7 @@ func (r *relay) lockWhen(ready func() bool) error {
 // continues waits until the IDLE c runs, or has been refused or ended, and reports whether the client's next line, which is at
 // hand, belongs to it. A hold keeps this line back.
 func (r *relay) continues(c *inFlight) (bool, error) {
-	if err := r.lockWhen(func() bool { return c.over || c.gotPlus && !r.held }); err != nil {
+	if err := r.lockAtBoundary(func() bool { return c.over || c.gotPlus && !r.held }); err != nil {
 		return false, err
 	}
 	defer r.mu.Unlock()
@@ -127,11 +179,15 @@ func (r *relay) rawLine(part []byte, eol bool) (err error) {
 	}
 }
 
-// command passes on one command, of whose first line part is at hand. It returns it if it is an IDLE, whose end is yet to come.
-func (r *relay) command(part []byte, eol bool) (idle *inFlight, err error) {
+// command passes on one command, of whose first line part is at hand.
+func (r *relay) command(part []byte, eol bool) (err error) {
 	c := parseCommand(part)
-	if err := r.admit(c); err != nil {
-		return nil, err
+	if r.cfg.Touched != nil || r.owes.Load() {
+		c.observe(part, eol)
+	}
+	part = r.examine(c, part, eol)
+	if part, err = r.admit(c, part); err != nil {
+		return err
 	}
 	if c.reply != "" {
 		r.cfg.Log.Debug("command kept from the backend", "command", c.name)
@@ -139,31 +195,38 @@ func (r *relay) command(part []byte, eol bool) (idle *inFlight, err error) {
 			err = r.drop(part, eol)
 		}
 	} else {
-		if r.cfg.Views != nil {
+		if r.cfg.Views != nil || r.cfg.Touched != nil {
 			c.args = newArguments(c.name)
 		}
 		err = r.lines(c, part, eol)
 	}
 	r.inside = err != nil
 	if c.name == "IDLE" {
-		idle = c
+		r.idle = c
 	}
-	return idle, err
+	return err
 }
 
-// admit lets a command through the gate: not while held, and not with maxFlight commands in flight.
-func (r *relay) admit(c *inFlight) error {
+// admit lets a command through the gate: not while held, and not with maxFlight commands in flight. It returns the part
+// to send on, which is another one where sequence numbers had to be translated.
+func (r *relay) admit(c *inFlight, part []byte) ([]byte, error) {
 	r.mu.Lock()
-	if r.held || r.over || r.ending || len(r.flight) >= maxFlight {
+	r.stirred()
+	passes := func() bool { return !r.held && len(r.flight) < maxFlight && !r.forgetsEarly(c) }
+	if r.over || r.ending || r.halting.why != 0 || !passes() {
 		r.mu.Unlock()
-		if err := r.lockWhen(func() bool { return !r.held && len(r.flight) < maxFlight }); err != nil {
-			return err
+		if err := r.lockAtBoundary(passes); err != nil {
+			return part, err
 		}
+	}
+	defer r.mu.Unlock()
+	part, err := r.inOwnNumbers(c, part)
+	if err != nil {
+		return part, err
 	}
 	r.flight.add(c)
 	r.sending, r.inside = true, true
-	r.mu.Unlock()
-	return nil
+	return part, nil
 }
 
 // lines passes on all lines and literals of a command.
@@ -174,6 +237,9 @@ func (r *relay) lines(c *inFlight, part []byte, eol bool) error {
 			lit, start, announced = wire.ParseLiteral(part)
 		}
 		r.note(c, part, eol)
+		if eol && !announced {
+			r.asked(c, c.watch)
+		}
 		asks := announced && !lit.NonSync
 		converts := announced && lit.NonSync && !r.cfg.LiteralPlus
 		if converts {
@@ -209,6 +275,11 @@ func (r *relay) lines(c *inFlight, part []byte, eol bool) error {
 		if part, eol, err = r.client.r.Part(); err != nil {
 			return err
 		}
+		out, refused := c.watch.line(part, eol)
+		if refused != "" {
+			return r.spoil(c, refused, part, eol)
+		}
+		part = out
 	}
 }
 

@@ -12,7 +12,8 @@ import (
 	"imapferry/internal/wire"
 )
 
-// TestRelayDovecot plays one session to a real Dovecot as two equal users, directly and over the relay: the client must hear the same.
+// TestRelayDovecot plays one session to a real Dovecot as two equal users, directly and over the relay: the client
+// must hear the same.
 func TestRelayDovecot(t *testing.T) {
 	testbed.Need(t, "dovecot", "doveadm")
 	d, err := testbed.ForTest(t).Dovecot(testbed.DovecotOptions{Users: map[string]string{"alice": "pass", "bob": "pass"}})

@@ -16,13 +16,19 @@ const maxGather = 64 << 10
 
 // toClient is the pump for responses.
 func (r *relay) toClient() {
+	defer r.pumped()
 	err := r.responses()
+	if errors.Is(err, errHalted) {
+		return
+	}
 	reason := endedByBackend
 	switch {
 	case errors.Is(err, errWrite) && isTimeout(err):
 		reason = endedByTimeout
 	case errors.Is(err, errWrite):
 		reason = endedByClient
+	case errors.Is(err, errLifeless):
+		reason = endedByUs
 	}
 	if werr := r.down.flush(); err == nil {
 		err = werr
@@ -33,24 +39,17 @@ func (r *relay) toClient() {
 	r.finish(reason, err)
 }
 
-// responses passes on responses until the backend or the client is gone, or end was called.
+// responses passes on responses until the backend or the client is gone, both pumps halt, or end was called.
 func (r *relay) responses() error {
 	for {
-		r.mu.Lock()
-		r.between = true
-		ending := r.ending
-		r.mu.Unlock()
-		if ending {
+		err := r.await(backendSide)
+		if errors.Is(err, errOver) {
 			return r.bye()
+		}
+		if err != nil {
+			return err
 		}
 		part, eol, err := r.backend.r.Part()
-		r.mu.Lock()
-		r.between = false
-		ending = r.ending
-		r.mu.Unlock()
-		if ending {
-			return r.bye()
-		}
 		if err != nil {
 			return err
 		}
@@ -60,7 +59,12 @@ func (r *relay) responses() error {
 	}
 }
 
+// bye says goodbye, unless the server has.
 func (r *relay) bye() error {
+	if r.bidden {
+		return r.down.flush()
+	}
+	r.bidden = true
 	if err := r.down.write([]byte("* BYE " + r.farewell + "\r\n")); err != nil {
 		return err
 	}
@@ -69,6 +73,16 @@ func (r *relay) bye() error {
 
 // response passes on one response, of whose first line part is at hand.
 func (r *relay) response(part []byte, eol bool) (err error) {
+	part, eol, err = r.gather(part, eol)
+	if err != nil {
+		return err
+	}
+	plus := part[0] == '+'
+	if r.owes.Load() && !plus {
+		if err := r.down.write(r.due(false)); err != nil {
+			return err
+		}
+	}
 	v, err := r.look(part, eol)
 	if err != nil {
 		r.mu.Lock()
@@ -77,8 +91,16 @@ func (r *relay) response(part []byte, eol bool) (err error) {
 		r.mu.Unlock()
 		return errors.Join(err, r.bye())
 	}
-	if v.status {
-		return r.mailboxStatus(part, eol)
+	if len(v.before) > 0 {
+		if err := r.down.write(v.before); err != nil {
+			return err
+		}
+	}
+	if v.whole != nil {
+		return r.wholeResponse(part, eol, v.whole)
+	}
+	if v.lines != nil {
+		v.instead = v.lines(part)
 	}
 	if v.instead != nil {
 		if err := r.down.write(v.instead); err != nil {
@@ -89,7 +111,11 @@ func (r *relay) response(part []byte, eol bool) (err error) {
 			return err
 		}
 	}
-	return r.rest(part, eol, v)
+	err = r.rest(part, eol, v)
+	if err == nil && plus && r.owes.Load() {
+		err = r.down.write(r.due(true))
+	}
+	return err
 }
 
 // rest passes on what follows the part of a response.
@@ -110,7 +136,11 @@ func (r *relay) rest(part []byte, eol bool, v judgement) (err error) {
 		if v.swallow {
 			continue
 		}
-		if err := r.down.write(part); err != nil {
+		out := part
+		if v.lines != nil {
+			out = v.lines(part)
+		}
+		if err := r.down.write(out); err != nil {
 			return err
 		}
 	}
@@ -121,11 +151,14 @@ type judgement struct {
 	literals bool   // its lines may end in literals; text for people may look like that but has none
 	swallow  bool   // the rest of its line does not reach the client
 	instead  []byte // what the client is told in the place of the first part
-	status   bool   // a STATUS response, which must be seen whole
+	before   []byte // what the client is told ahead of it
+
+	whole func([]byte) []byte // the response must be seen whole, literals and all, and becomes another one
+	lines func([]byte) []byte // each part of a line becomes another one
 }
 
-// look judges a response by the beginning of its first line and keeps the table of commands in flight. It runs before the client sees
-// any of it, so that what the client sends in answer is judged by the new state.
+// look judges a response by the beginning of its first line and keeps the table of commands in flight. It runs before
+// the client sees any of it, so that what the client sends in answer is judged by the new state.
 func (r *relay) look(part []byte, eol bool) (judgement, error) {
 	if part[0] == '+' {
 		return judgement{swallow: r.continuation()}, nil
@@ -133,16 +166,30 @@ func (r *relay) look(part []byte, eol bool) (judgement, error) {
 	tag, rest := wire.Tag(part)
 	word := firstWord(rest)
 	if len(tag) == 1 && tag[0] == '*' {
-		return r.untagged(part, eol, word, rest)
+		if r.cfg.Touched != nil {
+			r.place.heard(word, rest, eol)
+		}
+		if word == "" && r.owes.Load() {
+			if out, ok := r.recount(part, rest); ok {
+				return judgement{literals: true, instead: out}, nil
+			}
+		}
+		v, err := r.untagged(part, eol, word, rest)
+		if r.views != nil && r.views.gaps {
+			v.before = r.vanishedBefore(word, rest)
+		}
+		return v, err
 	}
 	if word != "OK" && word != "NO" && word != "BAD" {
 		return judgement{}, nil // the second line of a text with a line end in it; servers send that
 	}
-	c := r.completed(tag, word == "OK")
+	c, before := r.completed(tag, word == "OK", part)
 	if c != nil && c.reply != "" {
 		return judgement{swallow: true, instead: []byte(c.reply + "\r\n")}, nil
 	}
-	return r.status(part, eol, c)
+	v, err := r.status(part, eol, c)
+	v.before = before
+	return v, err
 }
 
 // firstWord returns the first word of a response in upper case. Most begin with a number, which is not of interest.
@@ -167,25 +214,44 @@ func (r *relay) continuation() (swallow bool) {
 	return c.ownPlus
 }
 
-// completed takes the command with tag out of the table, or returns nil if there is none.
-func (r *relay) completed(tag []byte, ok bool) *inFlight {
+// completed takes the command with tag, which line completes, out of the table, or returns nil if there is none. before
+// is what the client is told ahead of line.
+func (r *relay) completed(tag []byte, ok bool, line []byte) (c *inFlight, before []byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	c := r.flight.complete(tag)
-	if c == nil {
-		return nil
+	if c = r.flight.complete(tag); c == nil {
+		return nil, nil
 	}
-	if ok && r.views != nil {
-		r.views.completed(c)
+	if c.reply == "" { // else the backend has not had it
+		before = r.concluded(c, ok, line)
 	}
+	r.bidden = r.bidden || ok && c.name == "LOGOUT"
 	r.checkQuiet()
 	r.changed.Broadcast()
-	return c
+	return c, before
+}
+
+// concluded lets all who follow commands take note of c. The caller holds mu.
+func (r *relay) concluded(c *inFlight, ok bool, line []byte) (before []byte) {
+	if r.views != nil {
+		if ok {
+			before = r.views.vanished(c, r.views.opening)
+		}
+		r.views.completed(c, ok)
+	}
+	if r.witness != nil {
+		r.witness.completed(c, ok, line)
+	}
+	if r.cfg.Touched != nil {
+		r.place.completed(c, ok, line)
+	}
+	return before
 }
 
 func (r *relay) untagged(part []byte, eol bool, word string, rest []byte) (judgement, error) {
 	switch word {
 	case "BYE":
+		r.bidden = true
 		r.mu.Lock()
 		if r.flight.oldest("LOGOUT") != nil {
 			r.reason, r.err = endedByLogout, nil // even if the client has closed already
@@ -196,9 +262,24 @@ func (r *relay) untagged(part []byte, eol bool, word string, rest []byte) (judge
 		return r.status(part, eol, nil)
 	case "CAPABILITY":
 		return r.capability(part, eol, len("* "), len("* ")+len(wire.TrimEOL(rest)))
+	case "ENABLED":
+		r.mu.Lock()
+		if r.witness != nil {
+			r.witness.enabled(rest)
+		}
+		if r.views != nil {
+			r.views.enabled(rest)
+		}
+		r.mu.Unlock()
 	case "STATUS":
 		if r.views != nil {
-			return judgement{status: true}, nil
+			return judgement{whole: r.views.status}, nil
+		}
+	case "ESEARCH":
+		return r.esearchOf(part, eol), nil
+	case "URLFETCH":
+		if r.views != nil {
+			return judgement{literals: true, lines: r.views.urlsToClient}, nil
 		}
 	}
 	return judgement{literals: true}, nil
@@ -218,14 +299,36 @@ func (r *relay) status(part []byte, eol bool, c *inFlight) (judgement, error) {
 			break // a bracket that never closes is no code to a client either
 		}
 		return r.capability(part, code != "", open+1, open+1+len(code))
+	case "PERMANENTFLAGS":
+		if c == nil && r.cfg.Touched != nil {
+			r.place.code(part[open:])
+		}
+	case "HIGHESTMODSEQ":
+		if r.cfg.NoModSeq {
+			return judgement{instead: withoutHighest(part, open)}, nil
+		}
+	case "BADURL", "REFERRAL": // RFC 4469, RFC 2221
+		if r.views != nil {
+			return judgement{instead: r.views.urlsToClient(part)}, nil
+		}
 	case "UIDVALIDITY", "APPENDUID", "COPYUID":
+		if c == nil && r.cfg.Touched != nil {
+			r.place.code(part[open:])
+		}
+		if r.witness != nil && c == nil && name != "UIDVALIDITY" {
+			r.promised(name, part)
+		}
 		if r.views == nil {
 			break
 		}
 		r.mu.Lock()
 		mailbox := r.views.subject(name, c, r.flight)
 		r.mu.Unlock()
-		if line, ok := r.views.rewrite(part, open+1+len(name)+1, mailbox); ok {
+		line, told, ok := r.views.rewrite(part, open+1+len(name)+1, mailbox)
+		if name == "UIDVALIDITY" {
+			r.views.opening = told
+		}
+		if ok {
 			return judgement{instead: line}, nil
 		}
 	}

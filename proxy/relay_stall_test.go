@@ -12,10 +12,10 @@ import (
 )
 
 // stalledBed is a relay over pipes, which take a write only when it is read, under a clock that runs when all wait.
-func stalledBed() (client, back net.Conn, r *relay, ended chan relayStats) {
+func stalledBed(cfg relayConfig) (client, back net.Conn, r *relay, ended chan relayStats) {
 	client, nearClient := net.Pipe()
 	back, nearBack := net.Pipe()
-	r = newRelay(end{nearClient, wire.NewReader(nearClient, 0)}, end{nearBack, wire.NewReader(nearBack, 0)}, relayConfig{})
+	r = newRelay(end{nearClient, wire.NewReader(nearClient, 0)}, end{nearBack, wire.NewReader(nearBack, 0)}, cfg)
 	bed := &relayBed{client: client, backend: back, r: r, ended: make(chan relayStats, 1)}
 	go bed.run()
 	return client, back, r, bed.ended
@@ -23,7 +23,11 @@ func stalledBed() (client, back net.Conn, r *relay, ended chan relayStats) {
 
 func TestRelayIdleLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client, back, _, ended := stalledBed()
+		dozer, stop := newDozer(), make(chan struct{})
+		dozer.poller = nil
+		defer close(stop)
+		go dozer.run(stop)
+		client, back, _, ended := stalledBed(relayConfig{Dozer: dozer})
 		begun := time.Now()
 		for range 3 { // a byte now and then keeps it alive
 			time.Sleep(30 * time.Minute)
@@ -49,7 +53,7 @@ func TestRelayIdleLimit(t *testing.T) {
 
 func TestRelayClientNeverReads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		_, back, _, ended := stalledBed()
+		_, back, _, ended := stalledBed(relayConfig{})
 		if _, err := io.WriteString(back, "* 1 EXISTS\r\n"); err != nil {
 			t.Fatal(err)
 		}
@@ -61,7 +65,7 @@ func TestRelayClientNeverReads(t *testing.T) {
 
 func TestRelayBackendNeverReads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client, _, _, ended := stalledBed()
+		client, _, _, ended := stalledBed(relayConfig{})
 		if _, err := io.WriteString(client, "a NOOP\r\n"); err != nil {
 			t.Fatal(err)
 		}
@@ -71,13 +75,13 @@ func TestRelayBackendNeverReads(t *testing.T) {
 	})
 }
 
-// TestRelayEndStalled ends a session whose backend is silent in the middle of a literal, and one whose client does not read: the end
-// comes within its grace, and no BYE stands inside the literal.
+// TestRelayEndStalled ends a session whose backend is silent in the middle of a literal, and one whose client does
+// not read: the end comes within its grace, and no BYE stands inside the literal.
 func TestRelayEndStalled(t *testing.T) {
 	const begun = "* 1 FETCH (BODY[] {100}\r\nabc"
 	for _, reads := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
-			client, back, r, ended := stalledBed()
+			client, back, r, ended := stalledBed(relayConfig{})
 			if _, err := io.WriteString(back, begun); err != nil {
 				t.Fatal(err)
 			}

@@ -23,7 +23,8 @@ func runDirect(t testing.TB, sc script, plain bool) (server *imapServer, heard s
 	return server, sc.play(t, client, nil)
 }
 
-// TestRelayTransparent cuts random legal sessions into random pieces: both sides must get the very bytes that they get without a relay.
+// TestRelayTransparent cuts random legal sessions into random pieces: both sides must get the very bytes that they
+// get without a relay.
 func TestRelayTransparent(t *testing.T) {
 	defer goleak.VerifyNone(t)
 	for seed := range uint64(60) {
@@ -87,8 +88,9 @@ func (c *wiredConn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// TestRelayHold defends I3: wherever in a session a hold comes, between quiet and resume nothing reaches the backend and the backend answers
-// nothing, so no command was in flight; and nothing is lost. The clock is false, so that a slow backend has commands in flight when the hold comes.
+// TestRelayHold defends I3: wherever in a session a hold comes, between quiet and resume nothing reaches the backend
+// and the backend answers nothing, so no command was in flight; and nothing is lost. The clock is false, so that a
+// slow backend has commands in flight when the hold comes.
 func TestRelayHold(t *testing.T) {
 	const all = "a SELECT INBOX\r\nb APPEND x {12+}\r\nc STORE 1 x\r {3+}\r\nabc\r\n" +
 		"d IDLE\r\nDONE\r\ne STORE 1 +FLAGS (x)\r\nf NOIDLE\r\nDONE\r\ng COMPRESS DEFLATE\r\nk EARLY x {5+}\r\nabcde\r\n" +
@@ -185,7 +187,8 @@ func TestRelayEnd(t *testing.T) {
 	}
 }
 
-// TestRelayBackendDies cuts the backend's stream at every byte: what came whole is delivered, and no BYE follows inside a literal.
+// TestRelayBackendDies cuts the backend's stream at every byte: what came whole is delivered, and no BYE follows
+// inside a literal.
 func TestRelayBackendDies(t *testing.T) {
 	defer goleak.VerifyNone(t)
 	const all = "* 1 EXISTS\r\n* 1 FETCH (BODY[] {13}\r\n* OK\r\n* BYE\r\n FLAGS ())\r\nx OK done\r\n"
@@ -225,7 +228,8 @@ func TestRelayHalfClose(t *testing.T) {
 	}
 }
 
-// TestRelayWithoutLiteralPlus runs clients that were promised LITERAL+ against a server that would take the literals for commands.
+// TestRelayWithoutLiteralPlus runs clients that were promised LITERAL+ against a server that would take the literals
+// for commands.
 func TestRelayWithoutLiteralPlus(t *testing.T) {
 	defer goleak.VerifyNone(t)
 	for seed := range uint64(30) {

@@ -1,9 +1,8 @@
 package proxy
 
 import (
+	"cmp"
 	"context"
-	"errors"
-	"fmt"
 	"time"
 
 	"imapferry/internal/backend"
@@ -26,18 +25,21 @@ type route struct {
 	views    map[string]state.Folder
 }
 
-// route reads the user's record, which is cached by nobody: a record read before a hold would lead to the source after the switch (I3). In a cutover it waits.
+// route reads the user's record, which is cached by nobody: a record read before a hold would lead to the source
+// after the switch (I3). In a cutover it waits.
 func (s *session) route(ctx context.Context, st *seat, user string) (route, error) {
 	patience := time.Now().Add(cutoverMargin)
 	for {
 		turn, held, changed := st.look()
-		rec, err := s.srv.node.read(ctx, user)
+		k, err := s.srv.node.look(ctx, user)
+		rec := k.Record
 		switch {
 		case err != nil:
 			return route{}, err
 		case rec.Phase.OnTarget():
-			return s.toTarget(ctx, turn, rec)
+			return s.toTarget(ctx, turn, k)
 		case rec.Phase != state.Cutover && !held:
+			rec.Fidelity = cmp.Or(rec.Fidelity, s.srv.cfg.Fidelity)
 			return route{backend: s.srv.cfg.Source, onSource: true, turn: turn, rec: rec}, nil
 		}
 		if rec.Phase == state.Cutover {
@@ -55,33 +57,12 @@ func (s *session) route(ctx context.Context, st *seat, user string) (route, erro
 	}
 }
 
-func (s *session) toTarget(ctx context.Context, turn int, rec state.Record) (route, error) {
-	rt := route{backend: s.srv.cfg.Target, turn: turn, rec: rec}
-	if rec.Fidelity != state.Translated {
-		return rt, nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
-	defer cancel()
-	folders, err := s.srv.cfg.Store.Folders(ctx, rec.User)
+func (s *session) toTarget(ctx context.Context, turn int, k whereabouts) (route, error) {
+	folders, err := s.srv.node.settle(ctx, k, false)
 	if err != nil {
-		return rt, fmt.Errorf("read folders of %s: %w", rec.User, err)
+		return route{}, err
 	}
-	rt.views = views(folders)
-	return rt, nil
-}
-
-// read returns the user's record; an unknown user has an empty one.
-func (n *Node) read(ctx context.Context, user string) (state.Record, error) {
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
-	defer cancel()
-	rec, err := n.store.Get(ctx, user)
-	if errors.Is(err, state.ErrUnknown) {
-		return state.Record{User: user}, nil
-	}
-	if err != nil {
-		return rec, fmt.Errorf("read record of %s: %w", user, err)
-	}
-	return rec, nil
+	return route{backend: s.srv.cfg.Target, turn: turn, rec: k.Record, views: views(k.Fidelity, folders)}, nil
 }
 
 // callOff ends an attempt that is past its deadline: its worker may be gone. The store judges by its own clock and may refuse, so

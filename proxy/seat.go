@@ -36,6 +36,9 @@ func (st *seat) attach(r *relay, onSource bool, turn int) bool {
 		return false
 	}
 	st.relay, st.onSource = r, onSource
+	if st.all.closed {
+		r.end(goingDown)
+	}
 	return true
 }
 

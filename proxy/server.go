@@ -4,14 +4,18 @@ import (
 	"context"
 	cryptotls "crypto/tls"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"imapferry/internal/backend"
+	"imapferry/state"
+	"imapferry/state/journal"
 )
 
 // Defaults and bounds of a Server.
@@ -30,13 +34,15 @@ type Config struct {
 	TLS         *cryptotls.Config // of both kinds of listeners
 
 	Source, Target *backend.Backend
-	Prove          Prove // default ProveRoute
+	Prove          Prove          // default ProveRoute
+	Fidelity       state.Fidelity // that users will have, by the target's adapter
 	Names          *Names
 	Store          Store
-	Offer          Offerer // may be nil
+	Journal        *journal.Journal // of this node; nil: what the store says is all that is known
+	Offer          Offerer          // may be nil
 
 	NodeName string        // default the host's name
-	NodeTTL  time.Duration // default 30 s
+	NodeTTL  time.Duration // default DefaultTTL
 
 	MaxSessions   int           // at a time; default DefaultMaxSessions
 	MaxPerAddress int           // at a time from one client address (IPv6: /64); default DefaultMaxPerAddress
@@ -52,8 +58,10 @@ type Server struct {
 	node      *Node
 	limits    *limits
 	learned   *learned
+	dozer     *dozer
 	loginTime time.Duration
 
+	joined    atomic.Bool
 	listeners []listener
 	sessions  sync.WaitGroup
 }
@@ -65,9 +73,10 @@ func New(cfg Config) (*Server, error) {
 	}
 	return &Server{
 		cfg:       cfg,
-		node:      newNode(cfg.NodeName, cfg.NodeTTL, cfg.Store, cfg.Log),
+		node:      newNode(cfg.NodeName, cfg.NodeTTL, cfg.Store, cfg.Journal, cfg.Log),
 		limits:    newLimits(cfg.MaxSessions, cfg.MaxPerAddress),
 		learned:   &learned{},
+		dozer:     newDozer(),
 		loginTime: loginTime,
 	}, nil
 }
@@ -113,30 +122,51 @@ func check(cfg *Config) error {
 // Sessions returns how many sessions of user this node serves, those on their way in among them.
 func (s *Server) Sessions(user string) int { return s.node.users.count(user) }
 
-// Run joins the nodes and serves until ctx ends. Then it stops accepting, ends the sessions with BYE, each between two responses, waits for them within
-// Config.Drain, closes what is left and leaves. Listen comes first.
-func (s *Server) Run(ctx context.Context) error {
-	if err := s.node.join(ctx); err != nil {
+// Join makes this process one of the nodes. It waits if another process has the node's name, until that one has left or counts as dead,
+// or returns *state.Taken; waits, which may be nil, is told at once that it does. Listen comes first: clients who come meanwhile wait.
+func (s *Server) Join(ctx context.Context, waits func(*state.Taken)) error {
+	if err := s.node.enter(ctx, waits); err != nil {
 		s.closeListeners()
 		return err
 	}
+	s.joined.Store(true)
+	return nil
+}
+
+// Ready returns an error before Join has succeeded.
+func (s *Server) Ready() error {
+	if !s.joined.Load() {
+		return fmt.Errorf("node %s has not joined the others yet; the log says what it waits for", s.cfg.NodeName)
+	}
+	return nil
+}
+
+// Run serves until ctx ends. Then it stops accepting, ends the sessions with BYE, each between two responses, waits for them within
+// Config.Drain, closes what is left and leaves. Listen and Join come first.
+func (s *Server) Run(ctx context.Context) {
 	hard, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
 	var node, accepting sync.WaitGroup
 	nodeCtx, stopNode := context.WithCancel(hard)
+	stopDozer := make(chan struct{})
 	node.Go(func() { s.node.run(nodeCtx) })
+	node.Go(func() { s.dozer.run(stopDozer) })
 	for _, l := range s.listeners {
 		accepting.Go(func() { s.accept(hard, ctx, l) })
 	}
 	<-ctx.Done()
 	s.closeListeners()
 	accepting.Wait()
-	drained := time.AfterFunc(s.cfg.Drain, cut)
+	s.node.users.close(goingDown)
+	drained := time.AfterFunc(s.cfg.Drain, func() {
+		cut()
+		s.node.users.cut()
+	})
 	s.sessions.Wait()
 	drained.Stop()
+	close(stopDozer)
 	stopNode() // last: until here it holds and acknowledges
 	node.Wait()
-	return nil
 }
 
 // Listen opens all listeners, or none.

@@ -4,6 +4,7 @@ import (
 	"context"
 	cryptotls "crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -25,11 +26,13 @@ const (
 	lingerBytes      = 256 << 10
 )
 
-// session is one client connection. It is owned by its goroutine.
+// session is one client connection. It is owned by its goroutine until the login; then the relay has it, and it has no
+// goroutine of its own.
 type session struct {
-	srv *Server
-	log *slog.Logger
-	raw net.Conn // deadlines are set here, below TLS
+	srv     *Server
+	log     *slog.Logger
+	started time.Time
+	raw     net.Conn // deadlines are set here, below TLS
 	// conn and r are the client's side; writes go to conn, reads come from r.
 	conn   net.Conn
 	r      *wire.Reader
@@ -44,42 +47,66 @@ type session struct {
 	done        bool   // LOGOUT
 }
 
-// live is the session's life. stop ends when the server is asked to stop, ctx when it does not wait any longer.
-func (s *session) live(ctx, stop context.Context) {
-	defer func() { s.conn.Close() }() // whatever it is by then: TLS says goodbye first
-	started := time.Now()
+// live is the session's life up to the login; whoever gets in is relayed when it returns. stop ends when the server is
+// asked to stop.
+func (s *session) live(stop context.Context) {
+	s.started = time.Now()
 	s.draining = stop
 	s.log.Info("session started", "tls", s.implicitTLS)
-	stats, err := s.serve(ctx, stop)
+	if err := s.admitted(stop); err != nil {
+		s.end(relayStats{}, err)
+		return
+	}
+	s.draining = nil
+	_ = s.raw.SetDeadline(time.Time{}) // from here the relay sets its own
+	s.srv.sessions.Add(1)
+	s.entered.relay.start(s.relayed)
+}
+
+// relayed is called when the relay has ended.
+func (s *session) relayed(stats relayStats) {
+	defer s.srv.sessions.Done()
+	s.entered.seat.leave()
+	err := &ending{reason: string(stats.Reason)}
+	if stats.Err != nil {
+		err.reason = fmt.Sprintf("%s: %v", stats.Reason, stats.Err)
+	}
+	s.end(stats, err)
+}
+
+// end says why the session ends, to the client where that can help, and gives back its place.
+func (s *session) end(stats relayStats, err error) {
 	end := endOf(err)
 	if end.bye != "" {
 		s.bye(end.bye)
 	}
+	s.conn.Close() // whatever it is by now: TLS says goodbye first
+	s.srv.limits.leave(s.client.Remote.Addr())
+	s.srv.limits.give()
 	s.log.Info("session ended", "reason", end.reason, "bytes_in", stats.ToBackend, "bytes_out", stats.ToClient,
-		"seconds", int64(time.Since(started).Seconds()))
+		"seconds", int64(time.Since(s.started).Seconds()))
 }
 
-func (s *session) serve(ctx, stop context.Context) (relayStats, error) {
+// admitted is the dialogue up to a login that succeeds.
+func (s *session) admitted(stop context.Context) error {
 	wake := context.AfterFunc(stop, func() { _ = s.raw.SetReadDeadline(time.Unix(1, 0)) })
 	defer wake()
 	if s.implicitTLS {
 		if err := s.handshake(stop); err != nil {
-			return relayStats{}, err
+			return err
 		}
 	}
 	s.until = time.Now().Add(s.srv.loginTime)
 	if err := s.greet(); err != nil {
-		return relayStats{}, err
+		return err
 	}
 	if err := s.converse(stop); err != nil {
 		if s.entered != nil { // the client was gone before it heard that it is in
 			s.entered.drop()
 		}
-		return relayStats{}, err
+		return err
 	}
-	wake()
-	_ = s.raw.SetDeadline(time.Time{}) // from here the relay sets its own
-	return s.entered.serve(ctx, stop)
+	return nil
 }
 
 func (s *session) greet() error {
@@ -90,7 +117,7 @@ func (s *session) greet() error {
 func (s *session) handshake(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
 	defer cancel()
-	tc := cryptotls.Server(s.raw, s.srv.cfg.TLS)
+	tc := cryptotls.Server(&gatherer{Conn: s.raw}, s.srv.cfg.TLS)
 	err := tc.HandshakeContext(ctx)
 	var notTLS cryptotls.RecordHeaderError
 	if errors.As(err, &notTLS) && notTLS.Conn != nil {
@@ -122,8 +149,8 @@ func (s *session) write(lines string) error {
 	return err
 }
 
-// bye says why the session ends, and reads on for a moment: a connection closed over unread bytes is reset, and the reset can overtake
-// what was said.
+// bye says why the session ends, and reads on for a moment: a connection closed over unread bytes is reset, and the
+// reset can overtake what was said.
 func (s *session) bye(text string) {
 	if s.write("* BYE "+text+"\r\n") != nil {
 		return

@@ -12,13 +12,14 @@ import (
 type Store interface {
 	Get(ctx context.Context, user string) (state.Record, error)
 	Folders(ctx context.Context, user string) ([]state.Folder, error)
-	Tally(ctx context.Context, user string, moved, disconnected int64) error
+	Tally(ctx context.Context, user string, moved int64, ended map[string]int64) error
+	Repair(ctx context.Context, rec state.Record, folders []state.Folder) (state.Record, error)
 	Watch(ctx context.Context) <-chan string
 
-	Acknowledge(ctx context.Context, node state.Node, h state.Hold) error
+	Acknowledge(ctx context.Context, node state.Node, h state.Hold, sessions int, touched []state.Touched) error
 	CallOff(ctx context.Context, l state.Lease, attempt, reason string) error
 
-	Join(ctx context.Context, name string, ttl time.Duration) (state.Node, error)
+	Join(ctx context.Context, name string, ttl time.Duration, former ...string) (state.Node, error)
 	Beat(ctx context.Context, n state.Node, ttl time.Duration) error
 	Leave(ctx context.Context, n state.Node) error
 	Inbox(ctx context.Context, n state.Node) ([]state.Hold, error)

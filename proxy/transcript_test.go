@@ -30,6 +30,7 @@ import (
 //	C! tls    the client begins TLS
 //	@ words   a setting, before the first step: see settings in bed_test.go
 //	? check   waits for a state of the proxy: see checks in bed_test.go
+//	2C: text  a digit before any of them: in another session
 //
 // A failure names file and line.
 func TestTranscripts(t *testing.T) {
@@ -50,7 +51,7 @@ func TestTranscripts(t *testing.T) {
 }
 
 // stepTimeout bounds each step; it is reached by failing tests only.
-const stepTimeout = 10 * time.Second
+const stepTimeout = 30 * time.Second
 
 // peer is one side of the dialogue that the test plays.
 type peer struct {
@@ -59,6 +60,37 @@ type peer struct {
 	r      *wire.Reader
 	accept net.Listener // nil for the client
 	unsent bytes.Buffer
+}
+
+// cast is who plays in one session. Where several sessions reach a server at once it is not known whose connection comes
+// first, so a transcript lets one connect after the other.
+type cast struct {
+	client   *peer
+	backends map[byte]*peer
+}
+
+const firstSession = byte('1')
+
+// turnTo makes the steps from now on those of another session, and reports whether it is another one.
+func (b *bed) turnTo(session byte) bool {
+	c := b.casts[session]
+	if c == nil {
+		source, target := &peer{accept: b.sourceL}, &peer{accept: b.targL}
+		c = &cast{backends: map[byte]*peer{'P': source, 'B': source, 'Q': target, 'D': target}}
+		b.casts[session] = c
+	}
+	turns := b.cast != c
+	b.cast = c
+	return turns
+}
+
+// hangUp closes what the test holds of the session.
+func (c *cast) hangUp() {
+	for _, p := range []*peer{c.client, c.backends['P'], c.backends['Q']} {
+		if p != nil && p.conn != nil {
+			p.conn.Close()
+		}
+	}
 }
 
 func (p *peer) use(conn net.Conn) {
@@ -97,6 +129,10 @@ func play(t *testing.T, file, text string) {
 
 // step plays one line. last is the peer that spoke in the line before.
 func (b *bed) step(line string, last **peer) error {
+	session := firstSession
+	if len(line) > 0 && line[0] >= '1' && line[0] <= '9' {
+		session, line = line[0], line[1:]
+	}
 	if len(line) < 2 {
 		return fmt.Errorf("no step")
 	}
@@ -104,7 +140,8 @@ func (b *bed) step(line string, last **peer) error {
 	if who == '@' {
 		return b.set(strings.TrimSpace(line[1:]))
 	}
-	if *last != nil && (who != (*last).who || how == '!') {
+	turns := b.turnTo(session)
+	if *last != nil && (who != (*last).who || how == '!' || turns) {
 		if err := (*last).flush(); err != nil {
 			return err
 		}

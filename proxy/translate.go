@@ -11,8 +11,11 @@ import (
 	"imapferry/state"
 )
 
-// translator tells a translated user's client the UIDVALIDITY that it knows: where the target says TargetUIDValidity for a folder, the
-// client is told UIDValidity. Any other value passes, because it belongs to a folder that was made anew.
+// translator is what the relay knows of the user's folders at the target and the target does not tell.
+//
+// It tells a translated user's client the UIDVALIDITY that it knows: where the target says TargetUIDValidity for a
+// folder, the client is told UIDValidity. Any other value passes, because it belongs to a folder that was made anew. To
+// an exact user's client it tells of gaps.
 //
 // It belongs to toClient, but for what it reads of commands, which relay.mu guards.
 //
@@ -21,97 +24,137 @@ import (
 // another session is not seen: such a folder shows the target's value, and the client loads it anew.
 type translator struct {
 	folders  map[string]state.Folder // by canonical name
+	gaps     bool                    // some have any
 	selected string
+	validity uint32 // of what is selected, as the client was told it
+	opening  uint32 // the last one that was told; of what the SELECT under way opens
+	utf8     bool   // names are UTF-8 (RFC 9755), not modified UTF-7
 }
 
 func newTranslator(folders map[string]state.Folder) *translator {
 	v := &translator{folders: make(map[string]state.Folder, len(folders))}
 	for name, f := range folders {
 		v.folders[wire.CanonicalName(name)] = f
+		v.gaps = v.gaps || len(f.Skipped) > 0
 	}
 	return v
 }
 
+// views returns the relay's table of folders, which only translated users need, and exact users whose folders have gaps.
+func views(fidelity state.Fidelity, folders []state.Folder) map[string]state.Folder {
+	switch fidelity {
+	case state.Translated:
+		m := make(map[string]state.Folder, len(folders))
+		for _, f := range folders {
+			f.Engine = nil // sessions keep the table
+			m[f.AtTarget()] = f
+		}
+		return m
+	case state.Exact:
+		var m map[string]state.Folder
+		for _, f := range folders {
+			if len(f.Skipped) == 0 {
+				continue
+			}
+			if m == nil {
+				m = map[string]state.Folder{}
+			}
+			f.TargetUIDValidity, f.Engine = f.UIDValidity, nil // nothing is translated
+			m[f.AtTarget()] = f
+		}
+		return m
+	}
+	return nil
+}
+
+// canonical returns the name under which a mailbox is in the table, however the session spells it.
+func (v *translator) canonical(mailbox string) string {
+	if v.utf8 {
+		mailbox = wire.EncodeName(mailbox)
+	}
+	return wire.CanonicalName(mailbox)
+}
+
 // seen returns what the client is told where the target says n for mailbox.
 func (v *translator) seen(mailbox string, n uint32) uint32 {
-	f, ok := v.folders[wire.CanonicalName(mailbox)]
-	if ok && f.TargetUIDValidity == n && f.UIDValidity != 0 {
-		return f.UIDValidity
-	}
-	return n
+	return sourceValidity(v.folders[v.canonical(mailbox)], n)
 }
 
 // subject returns the mailbox that a response code speaks of. c is the command that the response completes, or nil.
 func (v *translator) subject(code string, c *inFlight, f flight) string {
-	switch {
-	case code == "UIDVALIDITY":
+	if code == "UIDVALIDITY" {
 		if s := f.oldest("SELECT", "EXAMINE"); s != nil {
-			return s.name1(0)
+			return s.mailbox(0)
 		}
 		return v.selected
-	case c == nil && code == "COPYUID": // RFC 6851, 4.3: MOVE says it in an untagged OK
-		c = f.oldest("MOVE", "UID MOVE", "COPY", "UID COPY")
-	case c == nil:
-		c = f.oldest("APPEND")
 	}
-	if c == nil {
+	if c = f.promising(code, c); c == nil {
 		return ""
 	}
-	return c.name1(0)
+	return c.mailbox(0)
 }
 
-func (c *inFlight) name1(i int) string {
-	if i < len(c.names) {
-		return c.names[i]
-	}
-	return ""
-}
-
-// completed takes note of a command that succeeded.
-func (v *translator) completed(c *inFlight) {
+// completed takes note of a command that has ended.
+func (v *translator) completed(c *inFlight, ok bool) {
 	switch c.name {
 	case "SELECT", "EXAMINE":
-		v.selected = c.name1(0)
+		v.selected, v.validity = "", 0
+		if ok {
+			v.selected, v.validity = c.mailbox(0), v.opening
+		}
+		v.opening = 0
 	case "CLOSE", "UNSELECT":
-		v.selected = ""
+		if ok {
+			v.selected, v.validity = "", 0
+		}
 	case "RENAME":
-		if len(c.names) == 2 {
-			v.rename(c.names[0], c.names[1])
+		if ok && len(c.names) == 2 {
+			v.rename(v.canonical(c.names[0]), v.canonical(c.names[1]))
 		}
 	}
+}
+
+// enabled takes note of the words of an ENABLED response.
+func (v *translator) enabled(words []byte) {
+	v.utf8 = v.utf8 || mentions(wire.Upper(words), "UTF8=ACCEPT")
 }
 
 func (v *translator) rename(from, to string) {
-	if from = wire.CanonicalName(from); from == wire.Inbox {
+	if from == wire.Inbox {
 		return // RFC 9051, 6.3.6: moves the messages; INBOX stays what it is
 	}
 	renamed := map[string]state.Folder{}
 	for name, f := range v.folders {
-		rest, below := strings.CutPrefix(name, from)
-		if below && (rest == "" || strings.IndexByte("/.\\", rest[0]) >= 0) {
+		if rest, ok := within(name, from); ok {
 			renamed[wire.CanonicalName(to+rest)] = f
 		}
 	}
 	maps.Copy(v.folders, renamed)
 }
 
+// within reports whether name is folder or below it, and returns what follows folder in it. Any character that
+// servers use may be the delimiter: sessions do not ask.
+func within(name, folder string) (rest string, ok bool) {
+	rest, ok = strings.CutPrefix(name, folder)
+	return rest, ok && (rest == "" || strings.IndexByte(`/.\`, rest[0]) >= 0)
+}
+
 // rewrite replaces the number at line[at:] by what the client is told for mailbox. ok is false if nothing changes.
-func (v *translator) rewrite(line []byte, at int, mailbox string) (out []byte, ok bool) {
+func (v *translator) rewrite(line []byte, at int, mailbox string) (out []byte, seen uint32, ok bool) {
 	end := at
 	for end < len(line) && line[end] >= '0' && line[end] <= '9' {
 		end++
 	}
 	n, err := strconv.ParseUint(string(line[min(at, end):end]), 10, 32)
 	if err != nil {
-		return nil, false
+		return nil, 0, false
 	}
-	told := v.seen(mailbox, uint32(n))
-	if told == uint32(n) {
-		return nil, false
+	if seen = v.seen(mailbox, uint32(n)); seen == uint32(n) {
+		return nil, seen, false
 	}
 	out = append(out, line[:at]...)
-	out = strconv.AppendUint(out, uint64(told), 10)
-	return append(out, line[end:]...), true
+	out = strconv.AppendUint(out, uint64(seen), 10)
+	return append(out, line[end:]...), seen, true
 }
 
 // status rewrites a whole STATUS response.
@@ -131,7 +174,7 @@ func (v *translator) status(resp []byte) []byte {
 	}
 	at := len(resp) - len(wire.TrimEOL(d.Rest())) - lineEnd(resp)
 	if i := indexWord(resp[at:], "UIDVALIDITY"); i >= 0 {
-		if out, ok := v.rewrite(resp, at+i+len("UIDVALIDITY "), mailbox); ok {
+		if out, _, ok := v.rewrite(resp, at+i+len("UIDVALIDITY "), mailbox); ok {
 			return out
 		}
 	}
@@ -143,7 +186,7 @@ func lineEnd(resp []byte) int { return len(resp) - len(wire.TrimEOL(resp)) }
 
 // indexWord returns where the word stands in a list of items, or -1.
 func indexWord(list []byte, word string) int {
-	upper := bytes.ToUpper(list)
+	upper := wire.Upper(list)
 	for _, before := range []string{"(", " "} {
 		if i := bytes.Index(upper, []byte(before+word+" ")); i >= 0 {
 			return i + 1
@@ -152,9 +195,9 @@ func indexWord(list []byte, word string) int {
 	return -1
 }
 
-// mailboxStatus passes on a STATUS response, of whose first line part is at hand. Its name may be a literal. One over
-// maxGather passes as it is: no name is that long.
-func (r *relay) mailboxStatus(part []byte, eol bool) (err error) {
+// wholeResponse passes on a response, of whose first line part is at hand, as rewrite makes it. A name in it may be a
+// literal. One over maxGather passes as it is: no name is that long.
+func (r *relay) wholeResponse(part []byte, eol bool, rewrite func([]byte) []byte) (err error) {
 	var resp []byte
 	for {
 		resp = append(resp, part...)
@@ -167,7 +210,7 @@ func (r *relay) mailboxStatus(part []byte, eol bool) (err error) {
 			return r.rest(part, eol, judgement{literals: true})
 		}
 		if eol && !announced {
-			return r.down.write(r.views.status(resp))
+			return r.down.write(rewrite(resp))
 		}
 		if eol {
 			body := make([]byte, lit.Size)

@@ -18,11 +18,11 @@ type arguments struct {
 // newArguments returns nil for a command whose names are of no interest.
 func newArguments(name string) *arguments {
 	switch name {
-	case "SELECT", "EXAMINE", "APPEND":
+	case "SELECT", "EXAMINE", "APPEND", "CREATE", "DELETE", "SUBSCRIBE", "UNSUBSCRIBE":
 		return &arguments{before: 1, names: 1}
-	case "COPY", "MOVE":
+	case "COPY", "MOVE", "REPLACE":
 		return &arguments{before: 2, names: 1}
-	case "UID COPY", "UID MOVE":
+	case "UID COPY", "UID MOVE", "UID REPLACE":
 		return &arguments{before: 3, names: 1}
 	case "RENAME":
 		return &arguments{before: 1, names: 2}

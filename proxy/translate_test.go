@@ -22,6 +22,7 @@ func TestTranslateStatus(t *testing.T) {
 		{"* STATUS INBOX (UIDVALIDITY 22222222222)\r\n", "* STATUS INBOX (UIDVALIDITY 22222222222)\r\n"},
 		{"* STATUS none (UIDVALIDITY 5)\r\n", "* STATUS none (UIDVALIDITY 5)\r\n"},
 		{"* STATUS INBOX\r\n", "* STATUS INBOX\r\n"},
+		{"* STATUS INBOX (" + strings.Repeat("\xff", 100) + " UIDVALIDITY 222)\r\n", "* STATUS INBOX (" + strings.Repeat("\xff", 100) + " UIDVALIDITY 111)\r\n"},
 		{"* STATUS \"open (UIDVALIDITY 222)\r\n", "* STATUS \"open (UIDVALIDITY 222)\r\n"},
 	}
 	for _, tt := range tests {

@@ -2,12 +2,13 @@ package proxy
 
 import "sync"
 
-// users knows the sessions of this node by user, so that a hold reaches all of them. A session takes its seat before the user's record is read: a
-// cutover that begins later finds it here, one that began earlier is seen in the record.
+// users knows the sessions of this node by user, so that a hold reaches all of them. A session takes its seat before
+// the user's record is read: a cutover that begins later finds it here, one that began earlier is seen in the record.
 type users struct {
 	mu     sync.Mutex
 	byName map[string]*user // guarded by mu; users with a seat or a hold
 	lost   bool             // guarded by mu: the node's life is in doubt, nothing goes to the source
+	closed bool             // guarded by mu: the server goes down
 }
 
 // user is guarded by users.mu.
@@ -75,8 +76,8 @@ func (u *user) wake() {
 	u.changed = make(chan struct{})
 }
 
-// hold holds the user's sessions on the source. The channels close when the sessions are quiet; sessions that are still on their way in
-// will not attach.
+// hold holds the user's sessions on the source. The channels close when the sessions are quiet; sessions that are
+// still on their way in will not attach.
 func (us *users) hold(name string) (quiet []<-chan struct{}, changed func() <-chan struct{}) {
 	us.mu.Lock()
 	defer us.mu.Unlock()
@@ -95,8 +96,9 @@ func (us *users) hold(name string) (quiet []<-chan struct{}, changed func() <-ch
 	}
 }
 
-// release ends the hold of the user name and lets its sessions go on. Those that spoilt too many cutovers are ended; their number is returned.
-func (us *users) release(name string) (ended int) {
+// release ends the hold of the user name and lets its sessions go on. spoilt says that sessions that did not come to rest have spoilt
+// the cutover. Those that spoilt too many are ended; their number is returned.
+func (us *users) release(name string, spoilt bool) (ended int) {
 	us.mu.Lock()
 	defer us.mu.Unlock()
 	u := us.byName[name]
@@ -110,7 +112,7 @@ func (us *users) release(name string) (ended int) {
 		if st.relay == nil || !st.onSource || st.ended {
 			continue
 		}
-		if !isClosed(st.quiet) {
+		if spoilt && !isClosed(st.quiet) {
 			st.spoilt++
 		}
 		if st.spoilt >= maxSpoilt {
@@ -126,10 +128,55 @@ func (us *users) release(name string) (ended int) {
 	return ended
 }
 
+// move sends the user's sessions on the source to the target. told has room for an answer of each; how many will come is returned.
+func (us *users) move(name string, user switchInfo) (told chan string, sessions int) {
+	us.mu.Lock()
+	defer us.mu.Unlock()
+	u := us.byName[name]
+	if u == nil {
+		return nil, 0
+	}
+	u.turn++
+	told = make(chan string, len(u.seats))
+	for st := range u.seats {
+		if st.relay != nil && st.onSource && !st.ended {
+			st.onSource = false
+			st.relay.move(user, func(reason string) { told <- reason })
+			sessions++
+		}
+	}
+	return told, sessions
+}
+
+// close ends all sessions, and those that attach later.
+func (us *users) close(text string) {
+	us.mu.Lock()
+	defer us.mu.Unlock()
+	us.closed = true
+	us.each(func(r *relay) { r.end(text) })
+}
+
+// cut ends all sessions without a word.
+func (us *users) cut() {
+	us.mu.Lock()
+	defer us.mu.Unlock()
+	us.each((*relay).cut)
+}
+
+func (us *users) each(do func(*relay)) {
+	for _, u := range us.byName {
+		for st := range u.seats {
+			if st.relay != nil {
+				do(st.relay)
+			}
+		}
+	}
+}
+
 // dismiss ends the hold of the user name and all its sessions on the source, and returns how many there were.
 func (us *users) dismiss(name, text string) (ended int) {
 	ended = us.end(name, text)
-	us.release(name)
+	us.release(name, false)
 	return ended
 }
 
@@ -180,6 +227,20 @@ func (us *users) onSource() (names []string) {
 	return names
 }
 
+// sessionsOnSource returns how many sessions of the user name stand on the source.
+func (us *users) sessionsOnSource(name string) (n int) {
+	us.mu.Lock()
+	defer us.mu.Unlock()
+	if u := us.byName[name]; u != nil {
+		for st := range u.seats {
+			if st.relay != nil && st.onSource && !st.ended {
+				n++
+			}
+		}
+	}
+	return n
+}
+
 // regain ends what lose began: sessions go on, except those of users held on their own account.
 func (us *users) regain() {
 	us.mu.Lock()
@@ -195,8 +256,8 @@ func (us *users) regain() {
 	}
 }
 
-// restless ends the sessions on the source that a loss of the node's life found with commands in flight: what the source answers from now on
-// must not reach the client.
+// restless ends the sessions on the source that a loss of the node's life found with commands in flight: what the
+// source answers from now on must not reach the client.
 func (us *users) restless() (ended int) {
 	us.mu.Lock()
 	defer us.mu.Unlock()

@@ -16,13 +16,19 @@
 // cutover, and each write through a lease names it, so a worker that lost its lease gets ErrLost, whatever its clock says (I6).
 // Time is the store's, never the caller's.
 //
+// Beside the record a user has folders, which are the worker's notes and the relay's table, and exceptions, which are
+// what could not be carried over as it was.
+//
 // # The cutover
 //
 // BeginCutover moves a tailing user to cutover, names the live nodes and puts a hold into the inbox of each. A node
-// that has stopped sending anything to the source acknowledges with epoch and attempt. When all have, Commit and then
-// Switch end it: after Commit nothing calls the cutover off any more, and after Switch the user is migrated. Until
-// Commit anything that fails calls it off, and past the deadline any node may; a late Commit is refused (I5). A node
-// resumes the source only after reading that the attempt is over.
+// that has stopped sending anything to the source acknowledges with epoch and attempt, and tells what clients have
+// changed there of late (Touched). When all have, Commit and then Switch end it: after Commit nothing calls the
+// cutover off any more, and after Switch the user is migrated. Until Commit anything that fails calls it off, and
+// past the deadline any node may; a late Commit is refused (I5). A node resumes the source only after reading that
+// the attempt is over.
+//
+// The steps are those of the model in state/model, under the same names; `make model` looks at all its states.
 //
 // A worker that takes over a user in cutover calls the attempt off, unless it was committed: then it switches.
 package state

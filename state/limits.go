@@ -16,6 +16,8 @@ const (
 	MaxReason = 1 << 10  // bytes of a reason; a longer one is cut, never refused
 	MaxTokens = 64       // tokens in one Claim
 	MaxToken  = 256      // bytes of a token
+
+	MaxSkipped = 1000 // gaps of one folder
 )
 
 // CheckName returns ErrInvalid with what is wrong, unless name may name a user, an owner, a node or an attempt.
@@ -43,14 +45,6 @@ func CheckSpan(kind string, d time.Duration) error {
 	return nil
 }
 
-// CheckCounts returns ErrInvalid unless both may be added to a count.
-func CheckCounts(a, b int64) error {
-	if a < 0 || b < 0 {
-		return fmt.Errorf("counts of %d and %d: %w", a, b, ErrInvalid)
-	}
-	return nil
-}
-
 // Check returns ErrInvalid with what is wrong, or nil. A name may be any bytes but NUL, which no IMAP name has.
 func (f Folder) Check() error {
 	switch {
@@ -58,8 +52,12 @@ func (f Folder) Check() error {
 		return fmt.Errorf("folder name is empty: %w", ErrInvalid)
 	case len(f.Name) > MaxFolder:
 		return fmt.Errorf("folder name has %d bytes, more than %d: %w", len(f.Name), MaxFolder, ErrInvalid)
+	case len(f.Target) > MaxFolder:
+		return fmt.Errorf("folder %q has a name of %d bytes at the target, more than %d: %w", f.Name, len(f.Target), MaxFolder, ErrInvalid)
 	case strings.IndexByte(f.Name, 0) >= 0:
 		return fmt.Errorf("folder name has a NUL: %w", ErrInvalid)
+	case len(f.Skipped) > MaxSkipped:
+		return fmt.Errorf("folder %q has %d gaps, more than %d: %w", f.Name, len(f.Skipped), MaxSkipped, ErrInvalid)
 	case len(f.Engine) > MaxEngine:
 		return fmt.Errorf("engine's note on folder %q has %d bytes, more than %d: %w", f.Name, len(f.Engine), MaxEngine, ErrInvalid)
 	}
@@ -73,8 +71,8 @@ func (c Change) Check() error {
 	default:
 		return fmt.Errorf("fidelity %q: %w", c.Fidelity, ErrInvalid)
 	}
-	if c.Retry < 0 {
-		return fmt.Errorf("retry after %v: %w", c.Retry, ErrInvalid)
+	if c.Retry < 0 || c.Again < 0 && c.Again != Never || c.Retry != 0 && c.Again != 0 {
+		return fmt.Errorf("retry after %v, again after %v: %w", c.Retry, c.Again, ErrInvalid)
 	}
 	return nil
 }
@@ -93,15 +91,17 @@ func CheckTokens(tokens []string) error {
 }
 
 // CutReason returns reason as a store keeps it: UTF-8, and cut at MaxReason bytes, since much of it is what servers answer.
-func CutReason(reason string) string {
-	reason = strings.ToValidUTF8(reason, "\uFFFD")
-	if len(reason) <= MaxReason {
-		return reason
+func CutReason(reason string) string { return cut(reason, MaxReason) }
+
+func cut(text string, most int) string {
+	text = strings.ToValidUTF8(text, "\uFFFD")
+	if len(text) <= most {
+		return text
 	}
 	const end = "…"
-	cut := MaxReason - len(end)
-	for !utf8.RuneStart(reason[cut]) {
-		cut--
+	at := most - len(end)
+	for !utf8.RuneStart(text[at]) {
+		at--
 	}
-	return reason[:cut] + end
+	return text[:at] + end
 }

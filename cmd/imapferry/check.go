@@ -18,7 +18,8 @@ the source, the target and its adapter. It prints one line for each check, with 
 results. It changes nothing and may run beside a running imapferry.
 
   --config FILE  the configuration, TOML
-  --user NAME    also log in as this user where the login method needs no password of the user's own
+  --user NAME    also log in as this user where the login method needs no password of the user's own, and compare
+                 capabilities and how folders are named
   --json         print one JSON object
 
 Exit codes: 0 nothing failed, 1 something failed, 2 the configuration is wrong.
@@ -65,6 +66,7 @@ func check(ctx context.Context, c *call) error {
 	k.certificates(ctx)
 	k.listeners()
 	k.names()
+	k.moves()
 	k.store(ctx)
 	k.servers(ctx)
 	if *asJSON {

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"imapferry/internal/backend"
 	"imapferry/tls"
 )
 
@@ -68,7 +69,15 @@ func (k *checker) names() {
 	k.ok("users", "default domain %s, aliases %s", or(u.DefaultDomain, "none"), or(withoutSecret(u.Aliases), "none"))
 }
 
-// withoutSecret cuts a URL down to scheme, host and path: its user part and query may hold a password (I8). A file's name stays whole.
+// moves warns where nobody would ever be moved: users' passwords come from logins alone.
+func (k *checker) moves() {
+	if !k.cfg.Migrate.OnLogin && (k.cfg.Source.Login == backend.Passthrough || k.cfg.Target.Login == backend.Passthrough) {
+		k.warn("migrate", "set migrate.on_login, or a master login at both servers", "nobody is moved: on_login is off, and passthrough needs the passwords of logins")
+	}
+}
+
+// withoutSecret cuts a URL down to scheme, host and path: its user part and query may hold a password (I8). A file's
+// name stays whole.
 func withoutSecret(place string) string {
 	u, err := url.Parse(place)
 	if err != nil || u.Host == "" {

@@ -18,6 +18,7 @@ func (k *checker) servers(ctx context.Context) {
 	if source.caps != nil && target.caps != nil {
 		k.common(source, target)
 	}
+	k.folderNames(ctx, source, target)
 	if target.caps != nil {
 		k.adapter(ctx, target)
 	}

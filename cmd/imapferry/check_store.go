@@ -20,9 +20,9 @@ func (k *checker) store(ctx context.Context) {
 		k.storeFile(path)
 		return
 	}
-	store, err := openStore(ctx, k.cfg.State.URL, slog.New(&warnings{check: "state", to: k}))
+	store, err := openStore(ctx, k.cfg.State, slog.New(&warnings{check: "state", to: k}))
 	if err != nil {
-		k.fail("state", "see that Redis runs, and that state.url has its port, user and password", "%v", err)
+		k.fail("state", "see that Redis runs, with as many replicas as state.confirm_replicas says, and that state.url has its port, user and password", "%v", err)
 		return
 	}
 	defer store.Close()
@@ -51,8 +51,8 @@ func (w *warnings) Handle(_ context.Context, r slog.Record) error {
 func (w *warnings) WithAttrs([]slog.Attr) slog.Handler { return w }
 func (w *warnings) WithGroup(string) slog.Handler      { return w }
 
-// storeFile opens the file for reading alone: that makes no file, which root's check would leave to a user who may not write it, and the
-// lock that comes with it lets no running node go.
+// storeFile opens the file for reading alone: that makes no file, which root's check would leave to a user who may
+// not write it, and the lock that comes with it lets no running node go.
 func (k *checker) storeFile(path string) {
 	const owner = "let imapferry's user own the folder; the unit file does it by StateDirectory"
 	db, err := bolt.Open(path, 0, &bolt.Options{ReadOnly: true, Timeout: time.Second})

@@ -60,16 +60,21 @@ func TestCheck(t *testing.T) {
 	}
 
 	t.Setenv("IMAPFERRY_SOURCE_LOGIN", "master")
+	t.Setenv("IMAPFERRY_MIGRATE_ON_LOGIN", "false")
 	t.Setenv("IMAPFERRY_SOURCE_MASTER_USER", source.Options.MasterUser)
 	t.Setenv("IMAPFERRY_SOURCE_MASTER_PASSWORD", source.Options.MasterPassword)
 	_, found = checked(t, done, "--config", config)
 	expect(t, found, "source login", "warn master: not tried give --user NAME")
+	expect(t, found, "migrate", "warn nobody is moved: on_login is off")
 	t.Setenv("IMAPFERRY_TARGET_LOGIN", "master-suffix")
 	t.Setenv("IMAPFERRY_TARGET_MASTER_USER", target.Options.MasterUser)
 	t.Setenv("IMAPFERRY_TARGET_MASTER_PASSWORD", target.Options.MasterPassword)
 	_, found = checked(t, done, "--config", config, "--user", "alice")
 	expect(t, found, "source login", "ok master as alice")
 	expect(t, found, "target login", "ok master-suffix as alice")
+	if len(found["migrate"]) > 0 {
+		t.Errorf("warned though no password of a user is needed: %q", found["migrate"])
+	}
 	expect(t, found, "capabilities", "ok both sides: IDLE CONDSTORE QRESYNC")
 
 	t.Setenv("IMAPFERRY_TARGET_MASTER_PASSWORD", "wr0ng")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"time"
 
 	"imapferry/internal/backend"
 	"imapferry/migrate"
@@ -32,8 +33,15 @@ type listenConfig struct {
 }
 
 type stateConfig struct {
-	URL  stateURL `toml:"url"`
-	Node string   `toml:"node"` // empty: the host's name
+	URL     stateURL      `toml:"url"`
+	Node    string        `toml:"node"`     // empty: the host's name
+	NodeTTL time.Duration `toml:"node_ttl"` // how long a node may be silent
+
+	Password        backend.Secret `toml:"password"`         // of a Redis, in place of one in its URL
+	TLSCA           string         `toml:"tls_ca"`           // PEM file, for a Redis with TLS; empty: system roots
+	ConfirmReplicas int            `toml:"confirm_replicas"` // how many replicas of a Redis must have a write before it counts
+
+	Journal string `toml:"journal"` // file; empty: beside the state's, or defaultJournal
 }
 
 type authConfig struct {
@@ -56,7 +64,7 @@ func defaultConfig() *config {
 	return &config{
 		Listen:  listenConfig{IMAPS: []string{"0.0.0.0:993"}, IMAP: []string{"0.0.0.0:143"}, Admin: defaultAdmin},
 		TLS:     tls.DefaultConfig(),
-		State:   stateConfig{URL: "bolt:/var/lib/imapferry/state.db"},
+		State:   stateConfig{URL: "bolt:/var/lib/imapferry/state.db", NodeTTL: proxy.DefaultTTL},
 		Auth:    authConfig{Prove: proxy.ProveRoute},
 		Source:  backend.Defaults(),
 		Target:  targetConfig{backend.Defaults(), migrate.DefaultTargetSettings()},

@@ -3,14 +3,15 @@ package main
 import (
 	"net"
 	"net/netip"
-	"net/url"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"imapferry/internal/backend"
 	"imapferry/proxy"
+	"imapferry/state/redisstate"
 )
 
 // check looks at the whole configuration. The sections that belong to a package are checked by that package.
@@ -94,22 +95,35 @@ func (l *loader) checkAddress(key, addr string) {
 	}
 }
 
+// Bounds of state.node_ttl. A node asks the store every third of it, and gives it a twelfth to answer; a cutover waits as long for one
+// that has died.
+const leastTTL, mostTTL = 3 * time.Second, 10 * time.Minute
+
 func (l *loader) checkState() {
-	scheme, rest, _ := strings.Cut(string(l.cfg.State.URL), ":")
-	complain := func(format string, args ...any) { l.complain(l.place("state.url"), "state.url", format, args...) }
+	c := l.cfg.State
+	scheme, rest, _ := strings.Cut(string(c.URL), ":")
+	if ttl := c.NodeTTL; ttl < leastTTL || ttl > mostTTL {
+		l.complain(l.place("state.node_ttl"), "state.node_ttl", "%s is not between %s and %s", ttl, leastTTL, mostTTL)
+	}
 	switch scheme {
 	case "bolt":
 		if rest == "" || strings.HasSuffix(rest, "/") {
-			complain("names no file; write it as in bolt:/var/lib/imapferry/state.db")
+			l.complain(l.place("state.url"), "state.url", "names no file; write it as in bolt:/var/lib/imapferry/state.db")
 		}
-	case "redis", "rediss":
-		if u, err := url.Parse(string(l.cfg.State.URL)); err != nil || u.Hostname() == "" {
-			complain("want host and port, as in %s://127.0.0.1:6379/0", scheme)
-		}
-	case "redis+sentinel", "redis+cluster", "rediss+sentinel", "rediss+cluster":
-		complain("scheme %s is not available in this version; use one Redis by redis:// or rediss://", scheme)
+		l.idle("state.password", c.Password != "")
+		l.idle("state.tls_ca", c.TLSCA != "")
+		l.idle("state.confirm_replicas", c.ConfirmReplicas != 0)
+	case "redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster":
+		l.adopt("state", redisstate.Validate(string(c.URL), c.redis()))
 	default:
-		complain("the scheme is not one of bolt, redis, rediss; give bolt:/path or redis://host:6379")
+		l.complain(l.place("state.url"), "state.url", "the scheme is not one of bolt, redis, rediss, redis+sentinel, rediss+sentinel, redis+cluster, rediss+cluster; give bolt:/path or redis://host:6379")
+	}
+}
+
+// idle complains about a key that is for a Redis alone.
+func (l *loader) idle(key string, given bool) {
+	if given {
+		l.complain(l.place(key), key, "has no meaning while state.url is a file; remove it, or give a Redis")
 	}
 }
 

@@ -31,8 +31,8 @@ func (d *document) layer(path string) []given {
 	return all
 }
 
-// parseDocument reads all keys with their lines. The decoder of the library would stop at the first value of a wrong kind and knows
-// lines only for its own errors, so the values come from it as a map and the lines from its parser.
+// parseDocument reads all keys with their lines. The decoder of the library would stop at the first value of a wrong
+// kind and knows lines only for its own errors, so the values come from it as a map and the lines from its parser.
 func parseDocument(path string, text []byte) (*document, error) {
 	var values map[string]any
 	err := toml.Unmarshal(text, &values)
@@ -73,8 +73,8 @@ func (d *document) flatten(section string, values map[string]any, lines map[stri
 // sections are those that the file may have.
 var sections = []string{"listen", "tls", "tls.acme", "state", "users", "auth", "source", "target", "migrate"}
 
-// keyLines finds the line of every key and section of a text that has been parsed before. A section that only its parts name begins
-// with the first of them.
+// keyLines finds the line of every key and section of a text that has been parsed before. A section that only its
+// parts name begins with the first of them.
 func keyLines(text []byte) map[string]int {
 	lines := map[string]int{}
 	var p unstable.Parser

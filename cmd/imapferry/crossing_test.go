@@ -16,7 +16,7 @@ import (
 
 // crossing is the program as a process between two real servers.
 type crossing struct {
-	t              *testing.T
+	t              testing.TB
 	ctx            context.Context
 	dir            string
 	source, target *testbed.Dovecot
@@ -32,13 +32,13 @@ type crossingOptions struct {
 	login          string // lines for both [source] and [target]
 }
 
-func newCrossing(t *testing.T, opt crossingOptions) *crossing {
+func newCrossing(t testing.TB, opt crossingOptions) *crossing {
 	t.Helper()
 	testbed.Need(t, "dovecot", "doveadm")
 	ctx, cancel := context.WithTimeout(t.Context(), 4*patience)
 	t.Cleanup(cancel)
 	bed := testbed.ForTest(t)
-	x := &crossing{t: t, ctx: ctx, dir: t.TempDir()}
+	x := &crossing{t: t, ctx: ctx, dir: testbed.InMemory(t)}
 	var err error
 	if x.source, err = bed.Dovecot(opt.source); err != nil {
 		t.Fatal(err)
@@ -46,31 +46,12 @@ func newCrossing(t *testing.T, opt crossingOptions) *crossing {
 	if x.target, err = bed.Dovecot(opt.target); err != nil {
 		t.Fatal(err)
 	}
-	x.config = filepath.Join(x.dir, "imapferry.toml")
-	adapter := ""
-	if opt.target.Doveadm {
-		adapter = fmt.Sprintf("doveadm_url = %q\ndoveadm_api_key = %q\n", x.target.DoveadmURL(), x.target.APIKey)
-	}
-	text := fmt.Sprintf(`
-[listen]
-imaps = ["127.0.0.1:0"]
-imap = []
-admin = "unix:%[1]s/admin.sock"
-[tls]
-mode = "files"
-cert = %[2]q
-key = %[3]q
-[state]
-url = "bolt:%[1]s/state.db"
-[source]
-url = "imap://%[4]s"
-%[7]s
-[target]
-url = "imap://%[5]s"
-%[6]s%[7]s
-%[8]s
-`, x.dir, x.source.CertFile, strings.Replace(x.source.CertFile, "cert.pem", "key.pem", 1), x.source.IMAP(), x.target.IMAP(), adapter, opt.login, opt.more)
-	if err := os.WriteFile(x.config, []byte(text), 0o600); err != nil {
+	x.config, err = bed.Ferry(x.dir, testbed.Ferry{
+		Source: fmt.Sprintf("url = \"imap://%s\"\n%s", x.source.IMAP(), opt.login),
+		Target: fmt.Sprintf("url = \"imap://%s\"\n%s%s", x.target.IMAP(), x.target.DoveadmLines(), opt.login),
+		More:   opt.more,
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
 	return x
@@ -109,7 +90,11 @@ func (x *crossing) login(user string) {
 // status is what `imapferry status USER --json` prints.
 type userStatus struct {
 	User, Phase, Fidelity, Reason    string
+	LastPass                         string `json:"last_pass"`
+	Owner                            string
 	Messages, Folders, HoldMS, Epoch int64
+	Moved, Disconnected              int64
+	Ended                            map[string]int64
 }
 
 func (x *crossing) status(user string) (s userStatus) {
@@ -293,13 +278,7 @@ func TestOneUser(t *testing.T) {
 
 	// The same mailbox under another domain.
 	x.login("bob@example.net")
-	for x.status("bob@example.net").Phase != "held" {
-		if x.ctx.Err() != nil {
-			t.Fatalf("not held: %+v", x.status("bob@example.net"))
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	if s := x.status("bob@example.net"); s.Reason != "same mailbox as bob@example.org" {
+	if s := x.await("bob@example.net", "held"); !strings.HasPrefix(s.Reason, "same mailbox as bob@example.org;") {
 		t.Errorf("reason %q", s.Reason)
 	}
 }
@@ -346,6 +325,22 @@ func TestWritesThroughTheSwitch(t *testing.T) {
 	for _, s := range stored {
 		if n := strings.Count(subjects, "Subject: "+s+"\r\n"); n != 1 {
 			t.Errorf("%s is there %d times", s, n)
+		}
+	}
+}
+
+// passed waits until a worker has looked for stragglers and is done.
+func (x *crossing) passed(user string) {
+	x.t.Helper()
+	for {
+		s := x.status(user)
+		if s.LastPass != "" && s.Owner == "" {
+			return
+		}
+		select {
+		case <-x.ctx.Done():
+			x.t.Fatalf("nobody has looked for stragglers of %s: %+v; the log:\n%s", user, s, x.p.text())
+		case <-time.After(20 * time.Millisecond):
 		}
 	}
 }

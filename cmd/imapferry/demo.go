@@ -185,8 +185,6 @@ func (d *demonstration) await(ctx context.Context, began time.Time, ended chan e
 		case err := <-ended:
 			ended <- err
 			return fmt.Errorf("the client ended before the switch: %w", err)
-		case err := <-d.node.failed:
-			return err
 		case <-ctx.Done():
 			return fmt.Errorf("no switch within the time of the demo; the user is %s: %s", rec.Phase, rec.Reason)
 		case <-tick.C:

@@ -31,8 +31,9 @@ const (
 // demoFolderRound are the folders that the client works in, by names without anything to encode.
 var demoFolderRound = []string{"INBOX", "Sent", "Lists/sailing", "Drafts", "Projects/Harbour"}
 
-// demoClient is a mail client: go-imap's, which has nothing in common with the proxy. It goes from folder to folder, reads, writes and idles,
-// checks all it reads against its ledger, and when a session ends logs in again, as clients do.
+// demoClient is a mail client: go-imap's, which has nothing in common with the proxy. It goes from folder to folder,
+// reads, writes and idles, checks all it reads against its ledger, and when a session ends logs in again, as clients
+// do.
 type demoClient struct {
 	// Owned by work, and readable when that has ended.
 	addr     string

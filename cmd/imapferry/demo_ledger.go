@@ -8,8 +8,8 @@ import (
 	"imapferry/internal/testbed"
 )
 
-// ledger is what the client knows: the account as it was before imapferry, and every write that it was told is done. It is the only writer, so it
-// knows at any time what must be there.
+// ledger is what the client knows: the account as it was before imapferry, and every write that it was told is done.
+// It is the only writer, so it knows at any time what must be there.
 type ledger struct {
 	folders map[string]map[uint32]testbed.Message
 	validity,
@@ -68,8 +68,8 @@ func (l *ledger) hazy(folder string) bool {
 	return slices.ContainsFunc(l.unsure, func(w demoWrite) bool { return w.folder == folder && (w.uid == 0 || w.gone) })
 }
 
-// expected returns what the place that serves the user now must hold: what the source holds, with all that the client was told is done.
-// Where the client was told nothing, served decides between done and not done.
+// expected returns what the place that serves the user now must hold: what the source holds, with all that the client
+// was told is done. Where the client was told nothing, served decides between done and not done.
 func (l *ledger) expected(source, served *testbed.Account) *testbed.Account {
 	want := &testbed.Account{Folders: map[string]*testbed.Folder{}, Subscribed: source.Subscribed}
 	for name, f := range source.Folders {

@@ -31,8 +31,8 @@ func (d *demonstration) finish(ctx context.Context) error {
 	return nil
 }
 
-// compare reads the source, the target, and the target through the proxy, and returns every difference between what must be there and what is.
-// The reader is testbed's, which shares nothing with what it judges.
+// compare reads the source, the target, and the target through the proxy, and returns every difference between what
+// must be there and what is. The reader is testbed's, which shares nothing with what it judges.
 func (d *demonstration) compare(ctx context.Context) (wrong []string, served *testbed.Account, err error) {
 	source, err := testbed.Snapshot(ctx, d.servers.source, demoUser, demoPassword)
 	if err != nil {

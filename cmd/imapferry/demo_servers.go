@@ -19,7 +19,8 @@ type demoServers struct {
 	close              func() error
 }
 
-// memoryServers starts two servers in this process. A folder that is made in the target gets another UIDVALIDITY than it has in the source.
+// memoryServers starts two servers in this process. A folder that is made in the target gets another UIDVALIDITY than
+// it has in the source.
 func memoryServers(l *tail) (*demoServers, error) {
 	users := map[string]string{demoUser: demoPassword}
 	source, err := memimap.Start(memimap.Options{Users: users, UIDValidity: 1700, Log: log.New(l, "source: ", 0)})

@@ -84,7 +84,8 @@ func TestDemoStays(t *testing.T) {
 	}
 }
 
-// TestDemoFindsDifferences changes the target behind the proxy's back after the switch: a comparison that finds nothing proves nothing.
+// TestDemoFindsDifferences changes the target behind the proxy's back after the switch: a comparison that finds
+// nothing proves nothing.
 func TestDemoFindsDifferences(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()

@@ -8,12 +8,14 @@
 //
 // # Configuration
 //
-// Defaults, then the file, then the environment. The keys are the toml tags of the structs that the packages take, so a package that has one more
-// key needs no change here; environment variables and the files of secrets follow from the tags and types as well. The whole is checked before anything
-// listens, and all errors are told at once, each with the place where the value was given.
+// Defaults, then the file, then the environment. The keys are the toml tags of the structs that the packages take, so
+// a package that has one more key needs no change here; environment variables and the files of secrets follow from
+// the tags and types as well. The whole is checked before anything listens, and all errors are told at once, each
+// with the place where the value was given.
 //
 // # Commands
 //
-// A command gets a call and returns an error. run alone turns errors into exit codes: misused is 2, any other 1. Commands for operators
-// work on the admin API alone, so they need neither the configuration nor the host that serves.
+// A command gets a call and returns an error. run alone turns errors into exit codes: misused is 2, any other 1.
+// Commands for operators work on the admin API alone, so they need neither the configuration nor the host that
+// serves.
 package main

@@ -19,7 +19,7 @@ func TestMain(m *testing.M) {
 }
 
 // ferry runs the program and returns what it printed.
-func ferry(t *testing.T, args ...string) (code int, stdout, stderr string) {
+func ferry(t testing.TB, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, err bytes.Buffer
 	code = run(t.Context(), args, &out, &err)
@@ -33,7 +33,7 @@ func TestCommandLine(t *testing.T) {
 		stdout, stderr string // what they contain
 	}{
 		{"", misuse, "", "usage: imapferry COMMAND"},
-		{"help", done, "serve    accept clients", ""},
+		{"help", done, "serve       accept clients", ""},
 		{"--help", done, "Exit codes: 0 done", ""},
 		{"help users", done, "usage: imapferry users", ""},
 		{"help nothing", misuse, "", `imapferry help: unknown command "nothing"`},
@@ -46,6 +46,7 @@ func TestCommandLine(t *testing.T) {
 		{"status alice bob", misuse, "", "imapferry status: "},
 		{"migrate", misuse, "", "imapferry migrate: name at least one user"},
 		{"retry --json", misuse, "", "imapferry retry: name at least one user"},
+		{"finalize", misuse, "", "imapferry finalize: name at least one user"},
 		{"verify", misuse, "", "imapferry verify: name one user"},
 		{"verify alice bob", misuse, "", "imapferry verify: name one user"},
 		{"verify alice --bodies some", misuse, "", "imapferry verify: --bodies \"some\": use all, sample or none"},

@@ -8,8 +8,8 @@ import (
 
 const migrateUsage = `usage: imapferry migrate USER... [--admin ADDR] [--json]
 
-Makes users known and due now, without waiting for a login. Where the source's login method is passthrough, a user's
-move still begins with the user's next login, since it needs the password.
+Makes users known and due now, without waiting for a login. Where a server is entered with login = "passthrough", a
+user's move still begins with the user's next login, since it needs the password, and never with on_login = false.
 
 ` + flagsUsage
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -17,6 +18,7 @@ import (
 	"imapferry/proxy"
 	"imapferry/state"
 	"imapferry/state/admin"
+	"imapferry/state/journal"
 	"imapferry/tls"
 )
 
@@ -24,22 +26,24 @@ import (
 //
 //	certificates, store, names, backends ─► listeners ─► engine ─► sessions ─► admin
 //
-// Nothing that others see happens before all addresses are taken: a second process with the same configuration fails without a trace. It
-// is stopped in this order: the engine first, since a cutover under way needs this node's sessions to acknowledge the hold, and no new one must begin
-// while they end; then the sessions, which leave the nodes' registry with the last; then the admin API, by which operators can watch all
-// this; and the store last, since all of them write to it.
+// Nothing that others see happens before all addresses are taken: a second process with the same configuration fails
+// without a trace. Then it joins the other nodes, for which it may have to wait; the engine starts, and the service manager hears that the
+// node is ready, when it has joined. It is stopped in this order: the engine first, since a cutover under way needs this node's
+// sessions to acknowledge the hold, and no new one must begin while they end; then the sessions, which leave the
+// nodes' registry with the last; then the admin API, by which operators can watch all this; and store and journal last,
+// since all of them write to these.
 type node struct {
-	log    *slog.Logger
-	names  *proxy.Names
-	certs  *tls.Certificates
-	store  state.Store
-	server *proxy.Server
-	admin  *adminServer    // nil if not configured
-	engine *migrate.Engine // nil until it is started
+	log     *slog.Logger
+	names   *proxy.Names
+	certs   *tls.Certificates
+	store   state.Store
+	journal *journal.Journal
+	server  *proxy.Server
+	admin   *adminServer    // nil if not configured
+	engine  *migrate.Engine // nil until it is started
 
 	endSessions context.CancelFunc
 	sessions    sync.WaitGroup
-	failed      chan error // what ended a part that should run on
 }
 
 // Bounds of a stop. That of the sessions is proxy.DefaultDrain.
@@ -48,9 +52,12 @@ const (
 	adminWithin  = 2 * time.Second  // requests under way
 )
 
+// startWithin is what a start may take once the node has its name.
+const startWithin = 30 * time.Second
+
 // startNode starts everything that cfg describes. What has been started is stopped again if a later part fails.
 func startNode(ctx context.Context, cfg *config, log *slog.Logger) (_ *node, err error) {
-	n := &node{log: log, failed: make(chan error, 2)}
+	n := &node{log: log}
 	defer func() {
 		if err != nil {
 			n.stop()
@@ -70,8 +77,14 @@ func startNode(ctx context.Context, cfg *config, log *slog.Logger) (_ *node, err
 	if n.certs, err = tls.New(context.WithoutCancel(ctx), cfg.TLS, log); err != nil {
 		return nil, err
 	}
-	if n.store, err = openStore(ctx, cfg.State.URL, log); err != nil {
+	if n.store, err = openStore(ctx, cfg.State, log); err != nil {
 		return nil, err
+	}
+	if n.journal, err = openJournal(cfg.State.journalPath()); err != nil {
+		return nil, err
+	}
+	if err := n.journal.Bind(n.store.ID()); err != nil {
+		return nil, foreignJournal(err, cfg.State.journalPath())
 	}
 	return n, n.open(ctx, cfg, source, target)
 }
@@ -80,15 +93,16 @@ func startNode(ctx context.Context, cfg *config, log *slog.Logger) (_ *node, err
 func (n *node) open(ctx context.Context, cfg *config, source, target *backend.Backend) error {
 	engine, err := migrate.New(migrate.Config{
 		Settings: cfg.Migrate, Source: source, Target: target, TargetSettings: cfg.Target.TargetSettings,
-		Store: n.store, Prove: string(cfg.Auth.Prove), Owner: owner(cfg.State.Node), Log: n.log,
+		Store: n.store, Journal: n.journal, Prove: string(cfg.Auth.Prove), Owner: owner(cfg.State.Node), Node: nodeName(cfg.State.Node), Log: n.log,
+		Sessions: func(user string) int { return n.server.Sessions(user) }, // which there is before the engine starts
 	})
 	if err != nil {
 		return err
 	}
 	n.server, err = proxy.New(proxy.Config{
 		IMAPS: cfg.Listen.IMAPS, IMAP: cfg.Listen.IMAP, ProxyFrom: networks(cfg.Listen.ProxyProtocolFrom), TLS: n.certs.ServerConfig(),
-		Source: source, Target: target, Prove: cfg.Auth.Prove, Names: n.names,
-		Store: n.store, Offer: engine, NodeName: cfg.State.Node, Log: n.log,
+		Source: source, Target: target, Prove: cfg.Auth.Prove, Fidelity: engine.Fidelity(), Names: n.names,
+		Store: n.store, Journal: n.journal, Offer: engine, NodeName: cfg.State.Node, NodeTTL: cfg.State.NodeTTL, Log: n.log,
 	})
 	if err != nil {
 		return err
@@ -104,26 +118,52 @@ func (n *node) open(ctx context.Context, cfg *config, source, target *backend.Ba
 	if err := n.server.Listen(ctx); err != nil {
 		return err
 	}
+	if err := n.post(ctx); err != nil {
+		return err
+	}
+	if err := n.server.Join(ctx, n.takeTime); err != nil {
+		return err
+	}
 	n.engine = engine
 	n.engine.Start(context.WithoutCancel(ctx))
 	ctx, n.endSessions = context.WithCancel(context.WithoutCancel(ctx))
-	n.sessions.Go(func() { n.runSessions(ctx) })
+	n.sessions.Go(func() { n.server.Run(ctx) })
 	n.announce(cfg, source, target)
 	return nil
 }
 
-// owner names this process in leases. The name alone would let a process that has just started take over from one that has not quite ended.
-func owner(name string) string {
-	if name == "" {
-		name, _ = os.Hostname()
+// post gives the store back the switches that it has lost, before any worker takes its records at their word.
+func (n *node) post(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, postWithin)
+	defer cancel()
+	repaired, err := n.journal.Post(ctx, n.store)
+	if repaired > 0 {
+		n.log.Error("the store had lost switches that this node's journal knows; they are back", "users", repaired)
 	}
-	return name + "/" + rand.Text()[:8]
+	return err
 }
 
-func (n *node) runSessions(ctx context.Context) {
-	if err := n.server.Run(ctx); err != nil {
-		n.failed <- err
+// postWithin bounds post: some microseconds for each user who was ever switched.
+const postWithin = 2 * time.Minute
+
+// owner names this process in leases. The name alone would let a process that has just started take over from one
+// that has not quite ended.
+func owner(name string) string {
+	return nodeName(name) + "/" + rand.Text()[:8]
+}
+
+// nodeName returns the name that operators know this node by.
+func nodeName(configured string) string {
+	if configured != "" {
+		return configured
 	}
+	name, _ := os.Hostname()
+	return name
+}
+
+// takeTime tells the service manager that the start takes longer: the node waits for its name.
+func (n *node) takeTime(t *state.Taken) {
+	tell(n.log, fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", (t.Left().Round(time.Second)+startWithin).Microseconds()))
 }
 
 // announce logs with what the node runs, a line for each part.
@@ -134,7 +174,7 @@ func (n *node) announce(cfg *config, source, target *backend.Backend) {
 	for _, b := range []*backend.Backend{source, target} {
 		n.log.Info(b.Name(), "addr", b.Addr(), "login", b.Method())
 	}
-	n.log.Info("migrate", "on_login", cfg.Migrate.OnLogin, "only", cfg.Migrate.Only, "cutover", cfg.Migrate.Cutover, "workers", cfg.Migrate.Workers)
+	n.log.Info("migrate", "on_login", cfg.Migrate.OnLogin, "only", cfg.Migrate.Only, "cutover", cfg.Migrate.Cutover, "windows", cfg.Migrate.CutoverWindows, "workers", cfg.Migrate.Workers)
 	n.announceLimits()
 	imaps, imap := n.server.Addrs()
 	n.log.Info("listening", "imaps", imaps, "imap", imap, "admin", n.adminAddr())
@@ -178,6 +218,9 @@ func (n *node) stop() {
 	}
 	if n.store != nil {
 		n.report("state", n.store.Close())
+	}
+	if n.journal != nil {
+		n.report("journal", n.journal.Close())
 	}
 	if n.certs != nil {
 		n.certs.Close()

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -31,16 +30,17 @@ func serve(ctx context.Context, c *call) error {
 	defer stop()
 	context.AfterFunc(ctx, stop) // from now on a signal ends the process as it would any other
 	n, err := startNode(ctx, cfg, log)
+	if err != nil && ctx.Err() != nil {
+		log.Info("stopped before the start was through", "err", err)
+		return nil
+	}
 	if err != nil {
 		return err
 	}
 	tell(log, "READY=1")
-	err = n.wait(ctx)
+	n.wait(ctx)
 	tell(log, "STOPPING=1")
 	n.stop()
-	if err != nil {
-		return fmt.Errorf("serve: %w", err)
-	}
 	log.Info("stopped")
 	return nil
 }
@@ -54,19 +54,17 @@ func tell(log *slog.Logger, state string) {
 	}
 }
 
-// wait returns nil when ctx ends, or what ended a part of the node before.
-func (n *node) wait(ctx context.Context) error {
+// wait returns when ctx ends.
+func (n *node) wait(ctx context.Context) {
 	reload := make(chan os.Signal, 1)
 	signal.Notify(reload, syscall.SIGHUP)
 	defer signal.Stop(reload)
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case <-reload:
 			n.reload()
-		case err := <-n.failed:
-			return err
 		}
 	}
 }

@@ -21,12 +21,13 @@ type adminServer struct {
 	ended    chan error
 }
 
-// adminHandler shows operators what the store knows, has the engine look at once where they have changed something, and verifies until ending is done.
+// adminHandler shows operators what the store knows, has the engine look at once where they have changed something,
+// and verifies until ending is done.
 func (n *node) adminHandler(ending context.Context, addr string, engine *migrate.Engine) http.Handler {
 	host, _, _ := net.SplitHostPort(addr) // empty for a unix socket
 	return admin.NewServer(admin.Options{
 		Store: n.store, Version: buildVersion(), Host: host, Log: n.log,
-		Canonical: n.canonical, Sessions: n.server.Sessions, Notify: engine.Wake, Verify: verifier(ending, engine),
+		Canonical: n.canonical, Sessions: n.server.Sessions, Notify: engine.Wake, Ready: n.server.Ready, Verify: verifier(ending, engine),
 	})
 }
 
@@ -34,10 +35,15 @@ func (n *node) adminHandler(ending context.Context, addr string, engine *migrate
 func (n *node) canonical(ctx context.Context, name string) (string, error) {
 	user, err := n.names.Canonical(ctx, name)
 	if errors.Is(err, proxy.ErrName) {
-		return "", fmt.Errorf("%w: %w", state.ErrInvalid, err)
+		return "", invalid{err}
 	}
 	return user, err
 }
+
+// invalid is an error that is the operator's fault, in its own words.
+type invalid struct{ error }
+
+func (i invalid) Unwrap() []error { return []error{i.error, state.ErrInvalid} }
 
 // serveAdmin begins to answer on ln. ending is called when it is told to stop, for the requests that would not end by themselves.
 func serveAdmin(ln net.Listener, handler http.Handler, ending func()) *adminServer {

@@ -49,7 +49,7 @@ func verifier(ending context.Context, engine *migrate.Engine) admin.Verifier {
 			report(verifyLine{Summary: &sum})
 		}
 		if errors.Is(err, migrate.ErrNoFolder) || errors.Is(err, backend.ErrNoSecret) {
-			return fmt.Errorf("%w: %w", state.ErrInvalid, err)
+			return invalid{err}
 		}
 		return err
 	}

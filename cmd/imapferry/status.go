@@ -1,8 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -64,14 +68,47 @@ func (o operator) printUser(u admin.User, now time.Time) error {
 	line(u.Reason != "", "reason", "%s", u.Reason)
 	line(u.Fidelity != "", "fidelity", "%s", u.Fidelity)
 	line(u.Messages > 0, "messages", "%d of %d (%s), %s, in %d folders", u.MessagesDone, u.Messages, share(u.Progress), size(u.BytesDone), u.Folders)
-	line(u.Exceptions > 0, "exceptions", "%d", u.Exceptions)
+	line(u.Exceptions > 0, "exceptions", "%d; `imapferry exceptions %s` lists them", u.Exceptions, u.User)
+	line(u.Excluded > 0, "left out", "%d folders, by migrate.exclude or because others own them", u.Excluded)
 	line(u.Attempts > 0, "failed tries", "%d; next %s", u.Attempts, when(u.NextTry, now))
+	line(u.Phase == state.Tailing && u.Attempts == 0 && !u.NextTry.IsZero(), "next look", "%s", when(u.NextTry, now))
+	line(u.Released, "released", "switched as soon as both sides are equal, whatever the policy says")
 	line(u.Owner != "", "worker", "%s, until %s", u.Owner, when(u.LeaseUntil, now))
 	line(u.Phase == state.Cutover, "deadline", "%s", when(u.Deadline, now))
 	line(u.StartedAt != nil, "started", "%s", whenever(u.StartedAt, now))
-	line(u.MigratedAt != nil, "migrated", "%s; sessions waited %d ms, %d moved, %d ended", whenever(u.MigratedAt, now), u.HoldMS, u.Moved, u.Disconnected)
+	line(u.MigratedAt != nil, "migrated", "%s; sessions waited %d ms, %d moved, %s", whenever(u.MigratedAt, now), u.HoldMS, u.Moved, ended(u.Record))
+	line(u.Phase.OnTarget() && u.LastStraggler.IsZero(), "stragglers", "none so far")
+	line(u.Phase.OnTarget() && !u.LastStraggler.IsZero(), "stragglers", "%d brought over, the last %s; %d left", u.Stragglers, when(u.LastStraggler, now), u.StragglersLeft)
+	line(u.Phase == state.Migrated, "last pass", "%s; next %s", when(u.LastPass, now), next(u.NextTry, now))
 	line(true, "sessions", "%d on this node", u.Sessions)
 	return tw.Flush()
+}
+
+// ended tells how many sessions the switch ended, and why: the most frequent reason first. Of sessions that were counted by an
+// older version no reason is known.
+func ended(rec state.Record) string {
+	text := fmt.Sprintf("%d ended", rec.Disconnected)
+	if len(rec.Ended) == 0 {
+		return text
+	}
+	reasons := slices.SortedFunc(maps.Keys(rec.Ended), func(a, b string) int {
+		return cmp.Or(cmp.Compare(rec.Ended[b], rec.Ended[a]), cmp.Compare(a, b))
+	})
+	for i, reason := range reasons {
+		reasons[i] = fmt.Sprintf("%s %d", reason, rec.Ended[reason])
+	}
+	return text + " (" + strings.Join(reasons, ", ") + ")"
+}
+
+// next is when for a straggler pass. One whose time has come waits for a worker.
+func next(t, now time.Time) string {
+	switch {
+	case t.IsZero():
+		return "never"
+	case t.Before(now):
+		return "due; with login = \"passthrough\" it comes with the user's next login"
+	}
+	return when(t, now)
 }
 
 func (o operator) showAll(ctx context.Context, client *admin.Client) error {

@@ -11,17 +11,20 @@ import (
 
 	"imapferry/state"
 	"imapferry/state/boltstate"
+	"imapferry/state/journal"
 	"imapferry/state/redisstate"
 )
 
-// openStore opens the store that url names. It warns of settings by which the store may lose what it has confirmed.
-func openStore(ctx context.Context, url stateURL, log *slog.Logger) (state.Store, error) {
-	if path, ok := url.file(); ok {
+// openStore opens the store that is configured. It warns of settings by which the store may lose what it has confirmed.
+func openStore(ctx context.Context, cfg stateConfig, log *slog.Logger) (state.Store, error) {
+	if path, ok := cfg.URL.file(); ok {
 		return openFile(path)
 	}
 	ctx, cancel := context.WithTimeout(ctx, openWithin)
 	defer cancel()
-	store, err := redisstate.Open(ctx, string(url), redisstate.Options{Log: log})
+	opts := cfg.redis()
+	opts.Log = log
+	store, err := redisstate.Open(ctx, string(cfg.URL), opts)
 	if err != nil {
 		return nil, err // not store, which would be an interface around nil
 	}
@@ -29,6 +32,33 @@ func openStore(ctx context.Context, url stateURL, log *slog.Logger) (state.Store
 }
 
 const openWithin = 20 * time.Second
+
+// redis returns how a Redis is entered and when it is believed.
+func (c stateConfig) redis() redisstate.Options {
+	return redisstate.Options{Password: string(c.Password), TLSCA: c.TLSCA, Confirm: c.ConfirmReplicas}
+}
+
+// defaultJournal is the journal of a node whose state is not in a file.
+const defaultJournal = "/var/lib/imapferry/journal.db"
+
+// journalPath returns the file in which this node notes switches.
+func (c stateConfig) journalPath() string {
+	if c.Journal != "" {
+		return c.Journal
+	}
+	if path, ok := c.URL.file(); ok {
+		return path + ".journal"
+	}
+	return defaultJournal
+}
+
+// openJournal makes the folder of the journal if need be.
+func openJournal(path string) (*journal.Journal, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, fmt.Errorf("open journal: %w", err)
+	}
+	return journal.Open(path)
+}
 
 // openFile makes the folder of the file if need be.
 func openFile(path string) (state.Store, error) {

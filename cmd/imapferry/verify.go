@@ -19,8 +19,8 @@ UIDVALIDITY, UIDs, flags, dates, subscriptions, special uses, bodies. It only re
 the switch it shows what is left to do, after it whether all that the source holds is in the target. What the user has
 changed in the target since the switch is printed as a note. Exit code 0: no difference; 1: some, or it could not be done.
 
-It needs login = "master" on both servers. Before the switch a password with which the user has logged in through this
-node will do; after it none is kept.
+It needs login = "master" on both servers, or a password with which the user has logged in through this node since it was
+started; it is kept until the user is finalized or the grace period for stragglers is over.
 
   --bodies WHICH  compare all bodies, a few of each folder (sample, the default), or none
   --from FOLDER   begin with this folder, to go on where a run was cut off
@@ -124,7 +124,7 @@ func (r *verifyReport) end(err error) error {
 	fmt.Fprintf(r.stdout, "%s, %s: %d folders compared (%d bodies): %d differences, %d notes\n", s.User, s.Phase, s.Folders, s.BodiesRead, s.Differences, s.Notes)
 	fmt.Fprintf(r.stdout, "%d messages in the source: %d in the target, %d missing", s.Messages, s.Present, s.Missing)
 	if s.Phase.OnTarget() {
-		fmt.Fprintf(r.stdout, ", %d were there at the switch and have been deleted or moved since", s.Removed)
+		fmt.Fprintf(r.stdout, ", %d were there at the switch and have been deleted or moved since, %d stragglers brought over", s.Removed, s.Stragglers)
 	}
 	_, err = fmt.Fprintln(r.stdout)
 	return err

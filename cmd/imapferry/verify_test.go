@@ -29,6 +29,7 @@ func TestVerifyCommand(t *testing.T) {
 	x.serve()
 	x.login("alice")
 	x.await("alice", "migrated")
+	x.passed("alice")
 	admin := "unix:" + x.dir + "/admin.sock"
 
 	code, out, stderr := ferry(t, "verify", "alice", "--bodies", "all", "--admin", admin)
@@ -85,7 +86,7 @@ func TestVerifyCutOff(t *testing.T) {
 		report(verifyLine{Summary: &migrate.Summary{User: user, Phase: state.Held, Folders: 1, Messages: 9, Present: 7, Missing: 2, Differences: 1}})
 		return errors.New("target: connection: unexpected EOF")
 	}
-	store, err := boltstate.Open(filepath.Join(t.TempDir(), "state.db"), boltstate.Options{})
+	store, err := boltstate.Open(filepath.Join(testbed.InMemory(t), "state.db"), boltstate.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

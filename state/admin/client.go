@@ -75,14 +75,31 @@ func (c *Client) User(ctx context.Context, name string) (User, error) {
 	return ask[User](ctx, c, http.MethodGet, userPath(name, ""))
 }
 
+// Cutover lets a user be switched as soon as both sides are equal, whatever the cutover policy says. It returns ErrRefused for users who
+// are held, and for those on the target.
+func (c *Client) Cutover(ctx context.Context, name string) (User, error) {
+	return ask[User](ctx, c, http.MethodPost, userPath(name, "/cutover"))
+}
+
 // Migrate makes a user known.
 func (c *Client) Migrate(ctx context.Context, name string) (User, error) {
 	return ask[User](ctx, c, http.MethodPost, userPath(name, "/migrate"))
 }
 
-// Retry takes a user out of held or makes the next try due now. It returns ErrRefused if the user is migrated.
+// Retry takes a user out of held or makes the next try due now. Of a migrated user that is the next straggler pass.
+// It returns ErrRefused if the user is finalized.
 func (c *Client) Retry(ctx context.Context, name string) (User, error) {
 	return ask[User](ctx, c, http.MethodPost, userPath(name, "/retry"))
+}
+
+// RetryPark is Retry that lets mail of unknown origin in the target be moved aside.
+func (c *Client) RetryPark(ctx context.Context, name string) (User, error) {
+	return ask[User](ctx, c, http.MethodPost, userPath(name, "/retry?park=true"))
+}
+
+// Finalize ends all work on a migrated user. It returns ErrRefused if mail may be left in the source, unless force.
+func (c *Client) Finalize(ctx context.Context, name string, force bool) (User, error) {
+	return ask[User](ctx, c, http.MethodPost, userPath(name, "/finalize?force="+strconv.FormatBool(force)))
 }
 
 // Users returns a page of users after the name after; phase 0 means all, limit 0 the server's choice.
@@ -105,8 +122,8 @@ func (c *Client) Status(ctx context.Context) (Status, error) {
 	return ask[Status](ctx, c, http.MethodGet, "/v1/status")
 }
 
-// Verify compares source and target of a user, and gives each line of the answer to each, until there is no more or each returns an error, which
-// is returned. A comparison that could not be ended is an error, too.
+// Verify compares source and target of a user, and gives each line of the answer to each, until there is no more or
+// each returns an error, which is returned. A comparison that could not be ended is an error, too.
 func (c *Client) Verify(ctx context.Context, name string, ask VerifyRequest, each func(line json.RawMessage) error) error {
 	body, err := json.Marshal(ask)
 	if err != nil {

@@ -56,12 +56,15 @@ func TestClient(t *testing.T) {
 			if u, err = c.Retry(ctx, "bob"); err != nil || u.Phase != state.Pending {
 				t.Errorf("retry: %+v, %v", u, err)
 			}
+			if u, err = c.Cutover(ctx, "bob"); err != nil || u.Phase != state.Pending || !u.Released {
+				t.Errorf("cutover: %+v, %v", u, err)
+			}
 			for _, name := range []string{"carol", "..", ".", "a/b@a.example", "a?b%25@a.example", "ü@a.example", "{x}@a.example"} {
 				if u, err = c.Migrate(ctx, name); err != nil || u.Phase != state.Pending {
 					t.Errorf("migrate %q: %+v, %v", name, u, err)
 				}
 			}
-			if want := []string{"bob@a.example", "carol@a.example", "..", ".", "a/b@a.example", "a?b%25@a.example", "ü@a.example", "{x}@a.example"}; !slices.Equal(f.notified, want) {
+			if want := []string{"bob@a.example", "bob@a.example", "carol@a.example", "..", ".", "a/b@a.example", "a?b%25@a.example", "ü@a.example", "{x}@a.example"}; !slices.Equal(f.notified, want) {
 				t.Errorf("notified %q, want %q", f.notified, want)
 			}
 			st, err := c.Status(ctx)
@@ -104,7 +107,7 @@ func TestClientPages(t *testing.T) {
 
 func TestClientErrors(t *testing.T) {
 	f := newFixture(t)
-	f.bring("alice@a.example", state.Migrated)
+	f.bring("alice@a.example", state.Finalized)
 	c := f.serve("127.0.0.1:0")
 	ctx := t.Context()
 	_, err := c.User(ctx, "nobody")
@@ -114,7 +117,9 @@ func TestClientErrors(t *testing.T) {
 	_, err = c.User(ctx, "")
 	wantError(t, "no name", err, admin.ErrNotFound, "/v1/users/")
 	_, err = c.Retry(ctx, "alice")
-	wantError(t, "a migrated user", err, admin.ErrRefused, "phase")
+	wantError(t, "a finalized user", err, admin.ErrRefused, "alice@a.example is finalized")
+	_, err = c.RetryPark(ctx, "alice")
+	wantError(t, "nothing to move aside", err, admin.ErrRefused, "is on the target already")
 	f.must(f.store.Close())
 	_, err = c.User(ctx, "alice")
 	wantError(t, "no store", err, admin.ErrStore, "")

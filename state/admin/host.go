@@ -7,9 +7,10 @@ import (
 	"strings"
 )
 
-// oneOfOurs lets only requests through that ask for this host by an address, as localhost or as the name in Options.Host. A page whose name its owner
-// turns to 127.0.0.1 after it has been loaded (DNS rebinding) is of the same origin for the browser; what still tells it is its name in the Host header.
-// A unix socket is reached by no browser, and a request without Host comes from none.
+// oneOfOurs lets only requests through that ask for this host by an address, as localhost or as the name in
+// Options.Host. A page whose name its owner turns to 127.0.0.1 after it has been loaded (DNS rebinding) is of the
+// same origin for the browser; what still tells it is its name in the Host header. A unix socket is reached by no
+// browser, and a request without Host comes from none.
 func (s *Server) oneOfOurs(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok && local.Network() == "unix" || s.knows(r.Host) {

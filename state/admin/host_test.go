@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// A page on rebound.example, whose name then resolved to 127.0.0.1, could list all users and set moves off: to the browser it was of one origin with the API.
+// A page on rebound.example, whose name then resolved to 127.0.0.1, could list all users and set moves off: to the
+// browser it was of one origin with the API.
 func TestHost(t *testing.T) {
 	f := newFixture(t)
 	f.server.Host = "Ferry.Example"

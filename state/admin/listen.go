@@ -14,8 +14,9 @@ import (
 // socketPrefix marks the address of a unix socket.
 const socketPrefix = "unix:"
 
-// Listen listens on host:port or on unix:/path. Whoever may open the socket commands imapferry, so it is its owner's alone. The socket of a process that is gone is
-// removed first; one on which somebody listens, or a file of another kind, is left alone and is an error.
+// Listen listens on host:port or on unix:/path. Whoever may open the socket commands imapferry, so it is its owner's
+// alone. The socket of a process that is gone is removed first; one on which somebody listens, or a file of another
+// kind, is left alone and is an error.
 func Listen(addr string) (net.Listener, error) {
 	path, isSocket := strings.CutPrefix(addr, socketPrefix)
 	if !isSocket {

@@ -19,7 +19,8 @@ type Options struct {
 	Host      string                                                 // name of the listener's host, if it was given as a name
 	Canonical func(ctx context.Context, name string) (string, error) // the name as records know it; an ErrInvalid is the caller's fault. nil: as it is
 	Sessions  func(user string) int                                  // live sessions of user on this node; nil: none
-	Notify    func(user string)                                      // called after migrate and retry, so that a worker looks at once; must not block
+	Notify    func(user string)                                      // called after migrate, retry, cutover and finalize, so that a worker looks at once; must not block
+	Ready     func() error                                           // why this node does not serve yet; nil: it does
 	Verify    Verifier                                               // nil: this node cannot verify
 	Log       *slog.Logger                                           // nil is slog.Default
 }
@@ -42,6 +43,9 @@ func NewServer(opts Options) *Server {
 	if opts.Notify == nil {
 		opts.Notify = func(string) {}
 	}
+	if opts.Ready == nil {
+		opts.Ready = func() error { return nil }
+	}
 	if opts.Log == nil {
 		opts.Log = slog.Default()
 	}
@@ -52,6 +56,9 @@ func NewServer(opts Options) *Server {
 	mux.Handle("/v1/users/{name}", s.only(http.MethodGet, s.user))
 	mux.Handle("/v1/users/{name}/migrate", s.only(http.MethodPost, s.migrate))
 	mux.Handle("/v1/users/{name}/retry", s.only(http.MethodPost, s.retry))
+	mux.Handle("/v1/users/{name}/cutover", s.only(http.MethodPost, s.cutover))
+	mux.Handle("/v1/users/{name}/finalize", s.only(http.MethodPost, s.finalize))
+	mux.Handle("/v1/users/{name}/exceptions", s.only(http.MethodGet, s.exceptions))
 	mux.HandleFunc("/v1/users/{name}/verify", s.verify)
 	mux.Handle("/healthz", s.only(http.MethodGet, s.healthy))
 	mux.Handle("/readyz", s.only(http.MethodGet, s.ready))

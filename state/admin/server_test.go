@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,16 +32,20 @@ type fixture struct {
 	store    *boltstate.Store
 	server   *admin.Server
 	notified []string
+	behind   atomic.Int64 // nanoseconds by which the store's clock is slow
 }
 
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	store, err := boltstate.Open(filepath.Join(t.TempDir(), "state.db"), boltstate.Options{})
+	f := &fixture{T: t}
+	store, err := boltstate.Open(filepath.Join(t.TempDir(), "state.db"), boltstate.Options{
+		Now: func() time.Time { return time.Now().Add(-time.Duration(f.behind.Load())) },
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { store.Close() })
-	f := &fixture{T: t, store: store}
+	f.store = store
 	f.server = admin.NewServer(admin.Options{
 		Store:     store,
 		Version:   "1.2.3",
@@ -65,8 +70,8 @@ func canonical(_ context.Context, name string) (string, error) {
 	return strings.ToLower(name) + "@a.example", nil
 }
 
-// bring takes a user to migrated, or to held.
-func (f *fixture) bring(user string, to state.Phase) {
+// bring takes a user to migrated, finalized or held, and returns the lease.
+func (f *fixture) bring(user string, to state.Phase) state.Lease {
 	f.Helper()
 	ctx := f.Context()
 	_, err := f.store.Offer(ctx, user)
@@ -81,14 +86,19 @@ func (f *fixture) bring(user string, to state.Phase) {
 	if to == state.Held {
 		_, err = f.store.Advance(ctx, l, state.Held, state.Change{Reason: "over quota"})
 		f.must(err)
-		return
+		return l
 	}
 	l, _, err = f.store.BeginCutover(ctx, l, "x", day)
 	f.must(err)
 	f.must(f.store.Commit(ctx, l, "x"))
 	_, err = f.store.Switch(ctx, l, "x", 1500*time.Millisecond)
 	f.must(err)
-	f.must(f.store.Tally(ctx, user, 4, 1))
+	f.must(f.store.Tally(ctx, user, 4, map[string]int64{"expunged": 1}))
+	if to == state.Finalized {
+		_, err = f.store.Advance(ctx, l, state.Finalized, state.Change{})
+		f.must(err)
+	}
+	return l
 }
 
 func (f *fixture) must(err error) {
@@ -134,6 +144,9 @@ func TestUserJSON(t *testing.T) {
 			t.Errorf("%s is %v, want %v", field, got[field], want)
 		}
 	}
+	if ended, _ := got["ended"].(map[string]any); len(ended) != 1 || ended["expunged"] != 1.0 {
+		t.Errorf("ended is %v", got["ended"])
+	}
 	for _, field := range []string{"started", "migrated"} {
 		if s, _ := got[field].(string); !strings.HasPrefix(s, "20") {
 			t.Errorf("%s is %v, want a time", field, got[field])
@@ -154,7 +167,8 @@ func TestUserJSON(t *testing.T) {
 
 func TestErrors(t *testing.T) {
 	f := newFixture(t)
-	f.bring("alice@a.example", state.Migrated)
+	f.bring("alice@a.example", state.Finalized)
+	f.bring("bob@a.example", state.Held)
 	for _, c := range []struct {
 		method, path string
 		edit         func(*http.Request)
@@ -163,7 +177,11 @@ func TestErrors(t *testing.T) {
 	}{
 		{"GET", "/v1/users/nobody", nil, 404, "not known"},
 		{"POST", "/v1/users/nobody/retry", nil, 404, "not known"},
-		{"POST", "/v1/users/alice/retry", nil, 409, "phase"},
+		{"POST", "/v1/users/alice/retry", nil, 409, "is finalized"},
+		{"POST", "/v1/users/nobody/cutover", nil, 404, "not known"},
+		{"POST", "/v1/users/alice/cutover", nil, 409, "on the target already"},
+		{"POST", "/v1/users/bob/cutover", nil, 409, "bob@a.example is held: over quota; mend that and `imapferry retry bob@a.example` first"},
+		{"GET", "/v1/users/alice/cutover", nil, 405, "POST only"},
 		{"GET", "/v1/users/a%00b", nil, 400, "control"},
 		{"GET", "/v1/users/%FF", nil, 400, "UTF-8"},
 		{"POST", "/v1/users/" + strings.Repeat("a", 1024) + "/migrate", nil, 400, "bytes"},
@@ -198,6 +216,10 @@ func TestHealth(t *testing.T) {
 		if code, got := f.do("GET", path, nil); code != 200 || got["ok"] != true {
 			t.Errorf("%s: %d %v", path, code, got)
 		}
+	}
+	f.server.Ready = func() error { return errors.New("has not joined") }
+	if code, got := f.do("GET", "/readyz", nil); code != 503 || got["error"] != "has not joined" {
+		t.Errorf("readyz before the node has joined: %d %v", code, got)
 	}
 	f.must(f.store.Close())
 	if code, _ := f.do("GET", "/healthz", nil); code != 200 {

@@ -7,8 +7,9 @@ import (
 	"imapferry/state"
 )
 
-// User is a user's record with what this node adds to it. Its JSON form is that of the record, and has all of started, migrated and sessions even if there is
-// nothing to say, so that scripts need not ask whether a field is there.
+// User is a user's record with what this node adds to it. Its JSON form is that of the record, and has all of
+// started, migrated and sessions even if there is nothing to say, so that scripts need not ask whether a field is
+// there.
 type User struct {
 	state.Record
 	Sessions   int        `json:"sessions"` // live ones, on the node that answers

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -99,12 +100,40 @@ func (s *Server) retry(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if park, err := asked(r, "park"); err != nil {
+		return nil, err
+	} else if park {
+		if _, err := s.Store.Park(r.Context(), name); err != nil {
+			return nil, tooLate(err, name+" is on the target already: mail is moved aside only before the switch")
+		}
+	}
 	rec, err := s.Store.Retry(r.Context(), name)
 	if err != nil {
-		return nil, err
+		return nil, tooLate(err, name+" is finalized: there is nothing left to try")
 	}
 	s.Notify(name)
 	return s.shown(rec), nil
+}
+
+// tooLate says text where the user's phase is the reason.
+func tooLate(err error, text string) error {
+	if errors.Is(err, state.ErrPhase) {
+		return fault{http.StatusConflict, text}
+	}
+	return err
+}
+
+// asked reports whether the query says yes to name.
+func asked(r *http.Request, name string) (bool, error) {
+	v := r.URL.Query().Get(name)
+	if v == "" {
+		return false, nil
+	}
+	yes, err := strconv.ParseBool(v)
+	if err != nil {
+		return false, badRequest("%s %q: must be true or false", name, v)
+	}
+	return yes, nil
 }
 
 // status answers even when the store does not: that is when operators ask.
@@ -130,6 +159,9 @@ func (s *Server) healthy(*http.Request) (any, error) { return Health{OK: true}, 
 func (s *Server) ready(r *http.Request) (any, error) {
 	if err := s.Store.Ping(r.Context()); err != nil {
 		return nil, fault{http.StatusServiceUnavailable, fmt.Sprintf("the store does not answer: %v", err)}
+	}
+	if err := s.Ready(); err != nil {
+		return nil, fault{http.StatusServiceUnavailable, err.Error()}
 	}
 	return Health{OK: true}, nil
 }

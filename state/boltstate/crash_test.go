@@ -11,6 +11,7 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
+	"imapferry/internal/testbed"
 	"imapferry/state"
 	"imapferry/state/boltstate"
 )
@@ -26,7 +27,7 @@ func TestCrash(t *testing.T) {
 	if path := os.Getenv(crashFile); path != "" {
 		writeUntilKilled(path)
 	}
-	path := filepath.Join(t.TempDir(), "state.db")
+	path := filepath.Join(testbed.InMemory(t), "state.db")
 	for round := range 3 {
 		told := crash(t, path, enough)
 		checkFile(t, path)

@@ -12,11 +12,18 @@ import (
 	"imapferry/state"
 )
 
-// cutover is which nodes an attempt waits for.
+// cutover is which nodes an attempt waits for, and what the others have told.
 type cutover struct {
 	attempt string
 	epoch   uint64
 	waiting map[state.Node]bool
+	told    map[state.Node]told
+}
+
+// told is what came with an acknowledgement.
+type told struct {
+	sessions int
+	touched  []state.Touched
 }
 
 // BeginCutover implements state.Cutovers. Join takes write as well, so each node is either named here or has not yet joined.
@@ -30,6 +37,9 @@ func (s *Store) BeginCutover(ctx context.Context, l state.Lease, attempt string,
 		return state.Lease{}, state.Record{}, err
 	}
 	defer s.write.Unlock()
+	if err := s.noneSilent(now); err != nil {
+		return state.Lease{}, state.Record{}, err
+	}
 	waiting := map[state.Node]bool{}
 	for _, n := range s.live(now) {
 		waiting[n] = true
@@ -45,7 +55,7 @@ func (s *Store) BeginCutover(ctx context.Context, l state.Lease, attempt string,
 		return nil
 	}, func(e entry) {
 		s.leases[l.User] = lease{owner: l.Owner, epoch: e.Epoch, until: s.leases[l.User].until}
-		s.cutovers[l.User] = &cutover{attempt: attempt, epoch: e.Epoch, waiting: waiting}
+		s.cutovers[l.User] = &cutover{attempt: attempt, epoch: e.Epoch, waiting: waiting, told: map[state.Node]told{}}
 	})
 	if err != nil {
 		return state.Lease{}, state.Record{}, err
@@ -57,8 +67,11 @@ func (s *Store) BeginCutover(ctx context.Context, l state.Lease, attempt string,
 func (e *entry) under(attempt string) bool { return e.Phase == state.Cutover && e.Attempt == attempt }
 
 // Acknowledge implements state.Cutovers.
-func (s *Store) Acknowledge(ctx context.Context, node state.Node, h state.Hold) (err error) {
+func (s *Store) Acknowledge(ctx context.Context, node state.Node, h state.Hold, sessions int, touched []state.Touched) (err error) {
 	defer note(&err, "acknowledge hold of", h.User)
+	if err := cmp.Or(state.CheckSessions(sessions), state.CheckTouched(touched)); err != nil {
+		return err
+	}
 	now, err := s.lock(ctx)
 	if err != nil {
 		return err
@@ -78,6 +91,7 @@ func (s *Store) Acknowledge(ctx context.Context, node state.Node, h state.Hold) 
 		s.mu.Lock()
 		delete(c.waiting, node)
 		s.mu.Unlock()
+		c.told[node] = told{sessions, slices.Clone(touched)}
 	}
 	return nil
 }
@@ -113,6 +127,53 @@ func (s *Store) waiting(user string, now time.Time) (nodes []state.Node) {
 	}
 	slices.SortFunc(nodes, func(a, b state.Node) int { return cmp.Compare(a.Name, b.Name) })
 	return nodes
+}
+
+// acknowledged returns what has been told of the attempt. The caller holds write.
+func (s *Store) acknowledged(ctx context.Context, user, attempt string) (map[state.Node]told, error) {
+	e, err := s.read(ctx, user)
+	if err != nil {
+		return nil, err
+	}
+	c, ok := s.cutovers[user]
+	if !e.under(attempt) || !ok { // nor after a restart, which has forgotten it
+		return nil, state.ErrPhase
+	}
+	return c.told, nil
+}
+
+// Touched implements state.Cutovers.
+func (s *Store) Touched(ctx context.Context, user, attempt string) (list []state.Touched, err error) {
+	defer note(&err, "list touched folders of", user)
+	if _, err := s.lock(ctx); err != nil {
+		return nil, err
+	}
+	defer s.write.Unlock()
+	all, err := s.acknowledged(ctx, user, attempt)
+	for _, t := range all {
+		list = append(list, t.touched...)
+	}
+	return list, err
+}
+
+// Sessions implements state.Cutovers.
+func (s *Store) Sessions(ctx context.Context, user, attempt string) (open map[state.Node]int, err error) {
+	defer note(&err, "count sessions of", user)
+	if _, err := s.lock(ctx); err != nil {
+		return nil, err
+	}
+	defer s.write.Unlock()
+	all, err := s.acknowledged(ctx, user, attempt)
+	if err != nil {
+		return nil, err
+	}
+	open = map[state.Node]int{}
+	for n, t := range all {
+		if t.sessions > 0 {
+			open[n] = t.sessions
+		}
+	}
+	return open, nil
 }
 
 // CallOff implements state.Cutovers.
@@ -194,9 +255,9 @@ func (s *Store) Switch(ctx context.Context, l state.Lease, attempt string, hold 
 		if !e.under(attempt) || !e.Committing {
 			return state.ErrPhase
 		}
-		e.Phase, e.Committing = state.Migrated, false
-		e.Reason, e.Attempts, e.NextTry = "", 0, time.Time{}
+		e.Phase, e.Committing, e.Released = state.Migrated, false, false
 		e.Migrated = now.Round(0).UTC()
+		e.Reason, e.Attempts, e.NextTry = "", 0, e.Migrated
 		e.HoldMS = hold.Milliseconds()
 		return nil
 	}, func(entry) { delete(s.cutovers, l.User) })

@@ -1,9 +1,11 @@
 package boltstate
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"slices"
+	"time"
 
 	bolt "go.etcd.io/bbolt"
 )
@@ -11,10 +13,10 @@ import (
 // waiter is a user in the due queue.
 type waiter struct {
 	user  string
-	since int64
+	since uint64 // nanoseconds, and behind
 }
 
-// Due implements state.Users. The index knows nothing of leases, so it is read further by as many entries as there are leases.
+// Due implements state.Users.
 func (s *Store) Due(ctx context.Context, limit int) (users []string, err error) {
 	defer note(&err, "list", "due users")
 	now, err := s.lock(ctx)
@@ -25,27 +27,36 @@ func (s *Store) Due(ctx context.Context, limit int) (users []string, err error) 
 	if limit <= 0 {
 		return nil, nil
 	}
-	var waiters []waiter
 	err = s.db.View(func(tx *bolt.Tx) error {
-		c := tx.Bucket(dueBucket).Cursor()
-		for k, _ := c.First(); k != nil && len(waiters) < limit+len(s.leases); k, _ = c.Next() {
-			w := waiter{user: string(k[8:]), since: int64(binary.BigEndian.Uint64(k))}
-			if w.since > nanos(now) {
-				break
+		for _, part := range []uint64{0, behind} {
+			for _, w := range s.waiters(tx, part, now, limit-len(users)) {
+				users = append(users, w.user)
 			}
-			if l, ok := s.leases[w.user]; ok {
-				if now.Before(l.until) {
-					continue
-				}
-				w.since = max(w.since, nanos(l.until))
-			}
-			waiters = append(waiters, w)
 		}
 		return nil
 	})
-	slices.SortStableFunc(waiters, func(a, b waiter) int { return int(min(max(a.since-b.since, -1), 1)) })
-	for _, w := range waiters[:min(limit, len(waiters))] {
-		users = append(users, w.user)
-	}
 	return users, err
+}
+
+// waiters returns at most limit users of one part of the index. The index knows nothing of leases, so it is read
+// further by as many entries as there are leases. The caller holds write.
+func (s *Store) waiters(tx *bolt.Tx, part uint64, now time.Time, limit int) []waiter {
+	var all []waiter
+	end := part | uint64(nanos(now))
+	c := tx.Bucket(dueBucket).Cursor()
+	for k, _ := c.Seek(binary.BigEndian.AppendUint64(nil, part)); k != nil && len(all) < limit+len(s.leases); k, _ = c.Next() {
+		w := waiter{user: string(k[8:]), since: binary.BigEndian.Uint64(k)}
+		if w.since > end {
+			break
+		}
+		if l, ok := s.leases[w.user]; ok {
+			if now.Before(l.until) {
+				continue
+			}
+			w.since = max(w.since, part|uint64(nanos(l.until)))
+		}
+		all = append(all, w)
+	}
+	slices.SortStableFunc(all, func(a, b waiter) int { return cmp.Compare(a.since, b.since) })
+	return all[:min(max(limit, 0), len(all))]
 }

@@ -19,40 +19,51 @@ type entry struct {
 	AttemptEpoch uint64    // the epoch that BeginCutover raised to
 }
 
-// packed is an entry in the file. Names are short and zeros are left out, since there is one for each user; times are nanoseconds.
+// packed is an entry in the file. Names are short and zeros are left out, since there is one for each user; times are
+// nanoseconds.
 type packed struct {
-	Phase        uint8          `json:"p"`
-	Fidelity     state.Fidelity `json:"f,omitempty"`
-	Reason       string         `json:"r,omitempty"`
-	Folders      int64          `json:"nf,omitempty"`
-	Messages     int64          `json:"nm,omitempty"`
-	MessagesDone int64          `json:"nd,omitempty"`
-	BytesDone    int64          `json:"nb,omitempty"`
-	Exceptions   int64          `json:"ne,omitempty"`
-	HoldMS       int64          `json:"h,omitempty"`
-	Epoch        uint64         `json:"e,omitempty"`
-	Attempts     int            `json:"t,omitempty"`
-	NextTry      int64          `json:"tn,omitempty"`
-	Attempt      string         `json:"a,omitempty"`
-	AttemptEpoch uint64         `json:"ae,omitempty"`
-	Deadline     int64          `json:"ad,omitempty"`
-	Committing   bool           `json:"ac,omitempty"`
-	Moved        int64          `json:"sm,omitempty"`
-	Disconnected int64          `json:"sd,omitempty"`
-	Since        int64          `json:"w,omitempty"`
-	Created      int64          `json:"c,omitempty"`
-	Started      int64          `json:"cs,omitempty"`
-	Migrated     int64          `json:"cm,omitempty"`
+	Phase        uint8            `json:"p"`
+	Fidelity     state.Fidelity   `json:"f,omitempty"`
+	Reason       string           `json:"r,omitempty"`
+	Folders      int64            `json:"nf,omitempty"`
+	Messages     int64            `json:"nm,omitempty"`
+	MessagesDone int64            `json:"nd,omitempty"`
+	BytesDone    int64            `json:"nb,omitempty"`
+	Exceptions   int64            `json:"ne,omitempty"`
+	HoldMS       int64            `json:"h,omitempty"`
+	Skipped      int64            `json:"ng,omitempty"`
+	Excluded     int64            `json:"nx,omitempty"`
+	Stragglers   int64            `json:"ls,omitempty"`
+	Left         int64            `json:"ll,omitempty"`
+	LastLate     int64            `json:"lt,omitempty"`
+	LastPass     int64            `json:"lp,omitempty"`
+	Epoch        uint64           `json:"e,omitempty"`
+	Attempts     int              `json:"t,omitempty"`
+	NextTry      int64            `json:"tn,omitempty"`
+	Attempt      string           `json:"a,omitempty"`
+	AttemptEpoch uint64           `json:"ae,omitempty"`
+	Deadline     int64            `json:"ad,omitempty"`
+	Committing   bool             `json:"ac,omitempty"`
+	Released     bool             `json:"rl,omitempty"`
+	Park         bool             `json:"pk,omitempty"`
+	Moved        int64            `json:"sm,omitempty"`
+	Disconnected int64            `json:"sd,omitempty"`
+	Ended        map[string]int64 `json:"sr,omitempty"`
+	Since        int64            `json:"w,omitempty"`
+	Created      int64            `json:"c,omitempty"`
+	Started      int64            `json:"cs,omitempty"`
+	Migrated     int64            `json:"cm,omitempty"`
 }
 
 func (e *entry) pack() ([]byte, error) {
 	return json.Marshal(packed{
 		Phase: uint8(e.Phase), Fidelity: e.Fidelity, Reason: e.Reason,
-		Folders: e.Folders, Messages: e.Messages, MessagesDone: e.MessagesDone, BytesDone: e.BytesDone,
-		Exceptions: e.Exceptions, HoldMS: e.HoldMS,
+		Folders: e.Folders, Excluded: e.Excluded, Messages: e.Messages, MessagesDone: e.MessagesDone, BytesDone: e.BytesDone,
+		Exceptions: e.Exceptions, HoldMS: e.HoldMS, Skipped: e.Skipped,
+		Stragglers: e.Stragglers, Left: e.StragglersLeft, LastLate: nanos(e.LastStraggler), LastPass: nanos(e.LastPass),
 		Epoch: e.Epoch, Attempts: e.Attempts, NextTry: nanos(e.NextTry),
 		Attempt: e.Attempt, AttemptEpoch: e.AttemptEpoch, Deadline: nanos(e.Deadline), Committing: e.Committing,
-		Moved: e.Moved, Disconnected: e.Disconnected,
+		Released: e.Released, Park: e.Park, Moved: e.Moved, Disconnected: e.Disconnected, Ended: e.Ended,
 		Since: nanos(e.Since), Created: nanos(e.Created), Started: nanos(e.Started), Migrated: nanos(e.Migrated),
 	})
 }
@@ -66,12 +77,13 @@ func unpack(user string, b []byte) (entry, error) {
 		Record: state.Record{
 			User: user, Phase: state.Phase(p.Phase), Fidelity: p.Fidelity, Reason: p.Reason,
 			Progress: state.Progress{
-				Folders: p.Folders, Messages: p.Messages, MessagesDone: p.MessagesDone, BytesDone: p.BytesDone,
-				Exceptions: p.Exceptions, HoldMS: p.HoldMS,
+				Folders: p.Folders, Excluded: p.Excluded, Messages: p.Messages, MessagesDone: p.MessagesDone, BytesDone: p.BytesDone,
+				Exceptions: p.Exceptions, HoldMS: p.HoldMS, Skipped: p.Skipped,
+				Stragglers: p.Stragglers, StragglersLeft: p.Left, LastStraggler: instant(p.LastLate), LastPass: instant(p.LastPass),
 			},
 			Epoch: p.Epoch, Attempts: p.Attempts, NextTry: instant(p.NextTry),
 			Attempt: p.Attempt, Deadline: instant(p.Deadline), Committing: p.Committing,
-			Moved: p.Moved, Disconnected: p.Disconnected,
+			Released: p.Released, Park: p.Park, Moved: p.Moved, Disconnected: p.Disconnected, Ended: p.Ended,
 			Created: instant(p.Created), Started: instant(p.Started), Migrated: instant(p.Migrated),
 		},
 		Since: instant(p.Since), AttemptEpoch: p.AttemptEpoch,
@@ -171,11 +183,21 @@ func dueAt(e entry) time.Time {
 	return e.Since
 }
 
+// behind is the bit of a due key that puts migrated users behind all others: their stragglers can wait.
+const behind = 1 << 63
+
 // dueKey returns the key in the due index, or nil for users for whom no worker is sought.
 func dueKey(e entry) []byte {
+	at := uint64(nanos(dueAt(e)))
 	switch e.Phase {
 	case state.Pending, state.Copying, state.Tailing, state.Cutover:
-		return append(binary.BigEndian.AppendUint64(nil, uint64(nanos(dueAt(e)))), e.User...)
+	case state.Migrated:
+		if e.NextTry.IsZero() {
+			return nil
+		}
+		at |= behind
+	default:
+		return nil
 	}
-	return nil
+	return append(binary.BigEndian.AppendUint64(nil, at), e.User...)
 }

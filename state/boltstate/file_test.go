@@ -10,6 +10,7 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
+	"imapferry/internal/testbed"
 	"imapferry/state"
 	"imapferry/state/boltstate"
 )
@@ -24,7 +25,7 @@ func must(t *testing.T, err error) {
 }
 
 func TestOpenTwice(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "state.db")
+	path := filepath.Join(testbed.InMemory(t), "state.db")
 	open(t, path, nil)
 	info, err := os.Stat(path)
 	must(t, err)
@@ -38,7 +39,7 @@ func TestOpenTwice(t *testing.T) {
 }
 
 func TestOpenRefuses(t *testing.T) {
-	dir := t.TempDir()
+	dir := testbed.InMemory(t)
 	garbage := filepath.Join(dir, "garbage")
 	must(t, os.WriteFile(garbage, []byte(strings.Repeat("not a database ", 1000)), 0o600))
 	newer := filepath.Join(dir, "newer")
@@ -69,7 +70,7 @@ func TestOpenRefuses(t *testing.T) {
 // The lock proves that the former owner is dead, so nothing waits for a lease or a node of its; and its epochs stay spent (I6).
 func TestReopenDropsLeases(t *testing.T) {
 	ctx := t.Context()
-	path := filepath.Join(t.TempDir(), "state.db")
+	path := filepath.Join(testbed.InMemory(t), "state.db")
 	s := open(t, path, nil)
 	_, err := s.Offer(ctx, "alice")
 	must(t, err)
@@ -108,7 +109,7 @@ func TestReopenDropsLeases(t *testing.T) {
 // Progress that is in memory only reaches the file at Close.
 func TestReportReachesTheFile(t *testing.T) {
 	ctx := t.Context()
-	path := filepath.Join(t.TempDir(), "state.db")
+	path := filepath.Join(testbed.InMemory(t), "state.db")
 	s := open(t, path, nil)
 	_, err := s.Offer(ctx, "alice")
 	must(t, err)
@@ -127,7 +128,7 @@ func TestReportReachesTheFile(t *testing.T) {
 
 // Watchers are let go when the store closes, and later ones at once.
 func TestWatchEndsWithTheStore(t *testing.T) {
-	s := open(t, filepath.Join(t.TempDir(), "state.db"), nil)
+	s := open(t, filepath.Join(testbed.InMemory(t), "state.db"), nil)
 	before := s.Watch(t.Context())
 	must(t, s.Close())
 	must(t, s.Close())

@@ -6,7 +6,8 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// flush writes the progress that is in memory only, and notes leases that have ended, so that what is in memory does not grow with the users.
+// flush writes the progress that is in memory only, and notes leases that have ended, so that what is in memory does
+// not grow with the users.
 func (s *Store) flush() error {
 	s.write.Lock()
 	defer s.write.Unlock()

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"imapferry/internal/testbed"
 	"imapferry/state"
 )
 
@@ -13,7 +14,7 @@ import (
 func TestFlush(t *testing.T) {
 	ctx := t.Context()
 	now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
-	s, err := Open(filepath.Join(t.TempDir(), "state.db"), Options{Now: func() time.Time { return now }})
+	s, err := Open(filepath.Join(testbed.InMemory(t), "state.db"), Options{Now: func() time.Time { return now }})
 	must := func(err error) {
 		t.Helper()
 		if err != nil {

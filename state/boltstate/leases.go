@@ -24,8 +24,8 @@ func (s *Store) holds(l state.Lease, e entry, now time.Time) bool {
 	return ok && now.Before(have.until) && have.owner == l.Owner && have.epoch == l.Epoch && e.Epoch == l.Epoch
 }
 
-// change is a transition: it reads the user's entry, lets edit change it, and writes it, all in one transaction. When that is durable,
-// it runs settle, if any, under mu, and tells watchers. The caller holds write.
+// change is a transition: it reads the user's entry, lets edit change it, and writes it, all in one transaction. When
+// that is durable, it runs settle, if any, under mu, and tells watchers. The caller holds write.
 func (s *Store) change(user string, edit func(*bolt.Tx, *entry) error, settle func(entry)) (state.Record, error) {
 	var e entry
 	err := s.db.Update(func(tx *bolt.Tx) error {
@@ -164,6 +164,12 @@ func (s *Store) Advance(ctx context.Context, l state.Lease, to state.Phase, c st
 			e.Attempts++
 			e.NextTry = now.Add(c.Retry).Round(0).UTC()
 		}
+		if c.Again != 0 {
+			e.Attempts, e.NextTry = 0, time.Time{}
+		}
+		if c.Again > 0 {
+			e.NextTry = now.Add(c.Again).Round(0).UTC()
+		}
 		if c.Fidelity != "" {
 			e.Fidelity = c.Fidelity
 		}
@@ -172,7 +178,7 @@ func (s *Store) Advance(ctx context.Context, l state.Lease, to state.Phase, c st
 		}
 		e.Reason = state.CutReason(c.Reason)
 		e.Phase = to
-		if to == state.Finalized && e.Fidelity == state.Exact {
+		if to == state.Finalized && e.Fidelity == state.Exact && e.Skipped == 0 {
 			return forgetFolders(tx, e.User)
 		}
 		return nil
@@ -205,18 +211,25 @@ func (s *Store) Report(ctx context.Context, l state.Lease, p state.Progress) (er
 	return nil
 }
 
-// PutFolder implements state.Leases.
-func (s *Store) PutFolder(ctx context.Context, l state.Lease, f state.Folder) (err error) {
-	defer note(&err, "note folder of", l.User)
-	if err := f.Check(); err != nil {
-		return err
+// PutFolders implements state.Leases.
+func (s *Store) PutFolders(ctx context.Context, l state.Lease, folders ...state.Folder) (err error) {
+	defer note(&err, "note folders of", l.User)
+	for _, f := range folders {
+		if err := f.Check(); err != nil {
+			return err
+		}
 	}
 	if _, err := s.lockHeld(ctx, l); err != nil {
 		return err
 	}
 	defer s.write.Unlock()
 	return s.db.Update(func(tx *bolt.Tx) error {
-		return tx.Bucket(foldersBucket).Put(folderKey(l.User, f.Name), f.Pack())
+		for _, f := range folders {
+			if err := tx.Bucket(foldersBucket).Put(folderKey(l.User, f.Name), f.Pack()); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 

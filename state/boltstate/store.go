@@ -2,6 +2,7 @@ package boltstate
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -33,7 +34,11 @@ var (
 	foldersBucket = []byte("folders")
 	claimsBucket  = []byte("claims")
 
+	exceptionsBucket = []byte("exceptions")
+	tallyBucket      = []byte("exception counts")
+
 	formKey = []byte("form")
+	idKey   = []byte("id")
 )
 
 var errClosed = errors.New("the store is closed")
@@ -47,12 +52,14 @@ type Options struct {
 type Store struct {
 	// Immutable.
 	db   *bolt.DB
+	id   string
 	now  func() time.Time
 	stop chan struct{} // closed by Close
 	done chan struct{} // closed when keep has returned
 	hub  hub
 
-	// write is held by everything that reads or changes the fields below for a decision, until the transaction is through. It is taken before mu.
+	// write is held by everything that reads or changes the fields below for a decision, until the transaction is
+	// through. It is taken before mu.
 	write sync.Mutex
 
 	// mu is held for moments only, so that reading a record never waits for the disk. Changed with both held, read with either.
@@ -78,9 +85,17 @@ func Open(path string, opts Options) (*Store, error) {
 	if err := db.Update(prepare); err != nil {
 		return nil, fmt.Errorf("open state %s: %w", path, errors.Join(err, db.Close()))
 	}
+	var id string
+	err = db.View(func(tx *bolt.Tx) error {
+		id = string(tx.Bucket(metaBucket).Get(idKey))
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open state %s: %w", path, errors.Join(err, db.Close()))
+	}
 	db.MaxBatchDelay = batchDelay
 	s := &Store{
-		db: db, now: opts.Now, stop: make(chan struct{}), done: make(chan struct{}),
+		db: db, id: id, now: opts.Now, stop: make(chan struct{}), done: make(chan struct{}),
 		leases:   map[string]lease{},
 		progress: map[string]state.Progress{},
 		cutovers: map[string]*cutover{},
@@ -116,13 +131,21 @@ func prepare(tx *bolt.Tx) error {
 	case len(v) != 4 || binary.BigEndian.Uint32(v) != form:
 		return errors.New("the file was written by another version of imapferry, which lays it out differently")
 	}
-	for _, name := range [][]byte{usersBucket, phasesBucket, countsBucket, dueBucket, foldersBucket, claimsBucket} {
+	if meta.Get(idKey) == nil {
+		if err := meta.Put(idKey, []byte(rand.Text())); err != nil {
+			return err
+		}
+	}
+	for _, name := range [][]byte{usersBucket, phasesBucket, countsBucket, dueBucket, foldersBucket, claimsBucket, exceptionsBucket, tallyBucket} {
 		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+// ID implements state.Store.
+func (s *Store) ID() string { return s.id }
 
 // Ping implements state.Store.
 func (s *Store) Ping(ctx context.Context) error {
@@ -168,7 +191,8 @@ func (s *Store) keep() {
 	}
 }
 
-// lock takes write for a decision, and the time at which it is made. It returns an error once the store is closed or ctx has ended.
+// lock takes write for a decision, and the time at which it is made. It returns an error once the store is closed or
+// ctx has ended.
 func (s *Store) lock(ctx context.Context) (now time.Time, err error) {
 	if err := ctx.Err(); err != nil {
 		return time.Time{}, err

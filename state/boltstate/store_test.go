@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"imapferry/internal/testbed"
 	"imapferry/state/boltstate"
 	"imapferry/state/statetest"
 )
@@ -51,7 +52,7 @@ func open(t *testing.T, path string, now func() time.Time) *boltstate.Store {
 
 func TestStore(t *testing.T) {
 	statetest.Run(t, func(t *testing.T) *statetest.Harness {
-		path, c := filepath.Join(t.TempDir(), "state.db"), newClock()
+		path, c := filepath.Join(testbed.InMemory(t), "state.db"), newClock()
 		s := open(t, path, c.Now)
 		h := &statetest.Harness{Store: s, Pass: c.pass}
 		h.Reopen = func() {

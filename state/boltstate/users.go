@@ -11,7 +11,8 @@ import (
 	"imapferry/state"
 )
 
-// shown completes what the file has of a user with what is in memory. Both are read one after the other, so a lease is shown only with its own epoch.
+// shown completes what the file has of a user with what is in memory. Both are read one after the other, so a lease
+// is shown only with its own epoch.
 func (s *Store) shown(e entry) state.Record {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -177,12 +178,48 @@ func (s *Store) Retry(ctx context.Context, user string) (r state.Record, err err
 	defer s.write.Unlock()
 	return s.change(user, func(_ *bolt.Tx, e *entry) error {
 		switch {
-		case e.Phase.OnTarget():
+		case e.Phase == state.Finalized:
 			return state.ErrPhase
 		case e.Phase == state.Held:
 			e.Phase, e.Reason, e.Attempts, e.NextTry = state.Pending, "", 0, time.Time{}
 			e.Since = now
-		case e.NextTry.After(now):
+		case e.NextTry.After(now), e.Phase == state.Migrated && e.NextTry.IsZero():
+			e.NextTry = now.Round(0).UTC()
+		}
+		return nil
+	}, nil)
+}
+
+// Park implements state.Users.
+func (s *Store) Park(ctx context.Context, user string) (r state.Record, err error) {
+	defer note(&err, "park for", user)
+	if _, err := s.lock(ctx); err != nil {
+		return state.Record{}, err
+	}
+	defer s.write.Unlock()
+	return s.change(user, func(_ *bolt.Tx, e *entry) error {
+		if e.Phase.OnTarget() {
+			return state.ErrPhase
+		}
+		e.Park = true
+		return nil
+	}, nil)
+}
+
+// ReleaseUser implements state.Users.
+func (s *Store) ReleaseUser(ctx context.Context, user string) (r state.Record, err error) {
+	defer note(&err, "release", user)
+	now, err := s.lock(ctx)
+	if err != nil {
+		return state.Record{}, err
+	}
+	defer s.write.Unlock()
+	return s.change(user, func(_ *bolt.Tx, e *entry) error {
+		if e.Phase.OnTarget() {
+			return state.ErrPhase
+		}
+		e.Released = true
+		if e.NextTry.After(now) {
 			e.NextTry = now.Round(0).UTC()
 		}
 		return nil
@@ -190,9 +227,9 @@ func (s *Store) Retry(ctx context.Context, user string) (r state.Record, err err
 }
 
 // Tally implements state.Users.
-func (s *Store) Tally(ctx context.Context, user string, moved, disconnected int64) (err error) {
+func (s *Store) Tally(ctx context.Context, user string, moved int64, ended map[string]int64) (err error) {
 	defer note(&err, "tally sessions of", user)
-	if err := state.CheckCounts(moved, disconnected); err != nil {
+	if err := state.CheckTally(moved, ended); err != nil {
 		return err
 	}
 	if err := ctx.Err(); err != nil {
@@ -205,7 +242,7 @@ func (s *Store) Tally(ctx context.Context, user string, moved, disconnected int6
 		}
 		e := was
 		e.Moved += moved
-		e.Disconnected += disconnected
+		e.AddEnded(ended)
 		return save(tx, was, e)
 	})
 	if err == nil {

@@ -17,23 +17,28 @@ const noOp = "-"
 // newOp returns an operation id, by which a script that is repeated knows itself.
 func newOp() string { return rand.Text() }
 
-// lost reports whether err leaves open whether the server has run what was sent. A reply of the server's own does not, and past the
-// end of ctx nobody waits for a better answer.
+// lost reports whether err leaves open whether the server has run what was sent. A reply of the server's own does
+// not, and past the end of ctx nobody waits for a better answer.
 func lost(ctx context.Context, err error) bool {
 	var reply redis.Error
-	return err != nil && !errors.As(err, &reply) && ctx.Err() == nil
+	var short *shortfall
+	return err != nil && !errors.As(err, &reply) && !errors.As(err, &short) && ctx.Err() == nil
 }
 
-// eval runs a script, and once more if the reply was lost. So args must hold an operation id, or running it twice must change nothing.
+// query is one of many runs of a script.
+type query struct {
+	keys []string
+	args []any
+}
+
+// eval runs a script, and once more if the reply was lost. So args must hold an operation id, or running it twice
+// must change nothing.
 func (s *Store) eval(ctx context.Context, script *redis.Script, keys []string, args ...any) (any, error) {
-	if err := ctx.Err(); err != nil {
+	answers, err := s.all(ctx, script, []query{{keys, args}})
+	if err != nil {
 		return nil, err
 	}
-	v, err := script.Run(ctx, s.client, keys, args...).Result()
-	if lost(ctx, err) {
-		v, err = script.Run(ctx, s.client, keys, args...).Result()
-	}
-	return v, err
+	return answers[0], nil
 }
 
 // call is eval for scripts that answer with a code. It returns what follows "ok".
@@ -74,59 +79,33 @@ func (s *Store) forLease(ctx context.Context, script *redis.Script, l state.Leas
 	return s.call(ctx, script, userKeys(l.User), append([]any{l.User, op, l.Owner, l.Epoch}, args...)...)
 }
 
-// query is one of many scripts that only read.
-type query struct {
-	keys []string
-	args []any
-}
-
-// all runs a script that only reads for many keys in one round trip. The server may not have the script yet, as after its restart; then the script
-// is loaded and everything is asked again, once.
+// all runs a script that may be repeated for many keys, in one round trip to each master.
 func (s *Store) all(ctx context.Context, script *redis.Script, queries []query) ([]any, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	if len(queries) == 0 {
-		return nil, nil
-	}
-	answers, err := s.pipeline(ctx, script, queries)
-	switch {
-	case redis.HasErrorPrefix(err, "NOSCRIPT"):
-		if err := script.Load(ctx, s.client).Err(); err != nil {
-			return nil, err
-		}
-	case !lost(ctx, err):
-		return answers, err
-	}
-	return s.pipeline(ctx, script, queries)
+	return s.run(ctx, script, queries, true)
 }
 
-func (s *Store) pipeline(ctx context.Context, script *redis.Script, queries []query) ([]any, error) {
-	pipe := s.client.Pipeline()
-	for _, q := range queries {
-		script.EvalSha(ctx, pipe, q.keys, q.args...)
-	}
-	cmds, err := pipe.Exec(ctx)
-	if err != nil {
-		return nil, err
-	}
-	answers := make([]any, len(cmds))
-	for i, c := range cmds {
-		answers[i], err = c.(*redis.Cmd).Result()
-		if err != nil {
-			return nil, err
-		}
-	}
-	return answers, nil
-}
-
-// eachShard runs a script that only reads for every shard.
+// eachShard runs a script that may be repeated for every shard.
 func (s *Store) eachShard(ctx context.Context, script *redis.Script, keys func(shard int) []string, args ...any) ([]any, error) {
+	return s.all(ctx, script, perShard(keys, args))
+}
+
+// glance is all for what only lists users: by that nobody is led anywhere, and operators want to see it most when replicas are missing.
+// It is not confirmed.
+func (s *Store) glance(ctx context.Context, script *redis.Script, queries []query) ([]any, error) {
+	return s.run(ctx, script, queries, false)
+}
+
+// glanceAtShards is glance for every shard.
+func (s *Store) glanceAtShards(ctx context.Context, script *redis.Script, keys func(shard int) []string, args ...any) ([]any, error) {
+	return s.glance(ctx, script, perShard(keys, args))
+}
+
+func perShard(keys func(shard int) []string, args []any) []query {
 	queries := make([]query, shards)
 	for n := range queries {
 		queries[n] = query{keys: keys(n), args: args}
 	}
-	return s.all(ctx, script, queries)
+	return queries
 }
 
 // texts returns the strings of an answer.

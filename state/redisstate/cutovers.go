@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"imapferry/state"
@@ -13,6 +15,9 @@ import (
 func (s *Store) BeginCutover(ctx context.Context, l state.Lease, attempt string, budget time.Duration) (next state.Lease, r state.Record, err error) {
 	defer note(&err, "begin cutover of", l.User)
 	if err := cmp.Or(state.CheckName("attempt", attempt), state.CheckSpan("budget", budget)); err != nil {
+		return state.Lease{}, state.Record{}, err
+	}
+	if err := s.noneSilent(ctx); err != nil {
 		return state.Lease{}, state.Record{}, err
 	}
 	rest, err := s.forLease(ctx, beginScript, l, newOp(), attempt, micros(budget))
@@ -45,12 +50,15 @@ func (s *Store) liveIDs(ctx context.Context) ([]any, error) {
 }
 
 // Acknowledge implements state.Cutovers.
-func (s *Store) Acknowledge(ctx context.Context, node state.Node, h state.Hold) (err error) {
+func (s *Store) Acknowledge(ctx context.Context, node state.Node, h state.Hold, sessions int, touched []state.Touched) (err error) {
 	defer note(&err, "acknowledge hold of", h.User)
+	if err := cmp.Or(state.CheckSessions(sessions), state.CheckTouched(touched)); err != nil {
+		return err
+	}
 	if err := s.alive(ctx, node); err != nil {
 		return err
 	}
-	_, err = s.call(ctx, acknowledgeScript, userKeys(h.User), h.User, noOp, h.Attempt, h.Epoch, nodeID(node))
+	_, err = s.call(ctx, acknowledgeScript, userKeys(h.User), h.User, noOp, h.Attempt, h.Epoch, nodeID(node), sessions, state.PackTouched(touched))
 	return err
 }
 
@@ -70,6 +78,48 @@ func (s *Store) Waiting(ctx context.Context, user, attempt string) (nodes []stat
 		return nil, err
 	}
 	return slices.DeleteFunc(live, func(n state.Node) bool { return !slices.Contains(waiting, nodeID(n)) }), nil
+}
+
+// Touched implements state.Cutovers.
+func (s *Store) Touched(ctx context.Context, user, attempt string) (list []state.Touched, err error) {
+	defer note(&err, "list touched folders of", user)
+	rest, err := s.call(ctx, touchedScript, userKeys(user), user, noOp, attempt)
+	if err != nil {
+		return nil, err
+	}
+	packed, err := texts(rest[0])
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range packed {
+		some, err := state.UnpackTouched([]byte(p))
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, some...)
+	}
+	return list, nil
+}
+
+// Sessions implements state.Cutovers.
+func (s *Store) Sessions(ctx context.Context, user, attempt string) (open map[state.Node]int, err error) {
+	defer note(&err, "count sessions of", user)
+	rest, err := s.call(ctx, sessionsScript, userKeys(user), user, noOp, attempt)
+	if err != nil {
+		return nil, err
+	}
+	pairs, err := texts(rest[0])
+	if err != nil {
+		return nil, err
+	}
+	open = map[state.Node]int{}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		name, incarnation, _ := strings.Cut(pairs[i], "\x00")
+		if open[state.Node{Name: name, Incarnation: incarnation}], err = strconv.Atoi(pairs[i+1]); err != nil {
+			return nil, err
+		}
+	}
+	return open, nil
 }
 
 // CallOff implements state.Cutovers.

@@ -3,6 +3,7 @@ package redisstate
 import (
 	"fmt"
 	"hash/fnv"
+	"strings"
 
 	"imapferry/state"
 )
@@ -12,6 +13,7 @@ const shards = 64
 
 const (
 	livesKey      = "ferry:{nodes}:lives"
+	nodesIDKey    = "ferry:{nodes}:id"
 	changeChannel = "ferry:changes"
 )
 
@@ -48,6 +50,15 @@ func userKeys(user string) []string {
 	return append([]string{recordKey(user), dueKey(n), holdsKey(user), foldersKey(user)}, phaseKeys(n)...)
 }
 
+// idKey returns the key of the store's id in user's shard.
+func idKey(user string) string { return inShard(shard(user), "id") }
+
+// readKeys returns what reading a record needs.
+func readKeys(user string) []string { return []string{recordKey(user), idKey(user)} }
+
+// offerKeys adds the key that tells whether the user can be a new one.
+func offerKeys(user string) []string { return append(userKeys(user), idKey(user)) }
+
 // tallyKeys adds the key by which a repeated Tally is known.
 func tallyKeys(user, op string) []string {
 	return append(userKeys(user), inShard(shard(user), "op:"+op))
@@ -58,3 +69,9 @@ func claimKey(token string) string { return "ferry:{claims}:" + token }
 
 // nodeID is a node as a field of a user's holds. A name has no control character, so this is unique.
 func nodeID(n state.Node) string { return n.Name + "\x00" + n.Incarnation }
+
+// markKey returns what is written to confirm an answer about key: another key of the same slot.
+func markKey(key string) string {
+	tag, _, _ := strings.Cut(key, "}")
+	return tag + "}:mark"
+}

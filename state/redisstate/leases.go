@@ -40,17 +40,26 @@ func (s *Store) Release(ctx context.Context, l state.Lease) (err error) {
 	return err
 }
 
-// Advance implements state.Leases. The script is told from where it may lead, so that the table of transitions stands in one place.
+// Advance implements state.Leases. The script is told from where it may lead, so that the table of transitions stands
+// in one place.
 func (s *Store) Advance(ctx context.Context, l state.Lease, to state.Phase, c state.Change) (r state.Record, err error) {
 	defer note(&err, "advance", l.User)
 	if err := c.Check(); err != nil {
 		return state.Record{}, err
 	}
-	rest, err := s.forLease(ctx, advanceScript, l, newOp(), uint8(to), origins(to), state.CutReason(c.Reason), string(c.Fidelity), micros(c.Retry))
+	rest, err := s.forLease(ctx, advanceScript, l, newOp(), uint8(to), origins(to), state.CutReason(c.Reason), string(c.Fidelity), micros(c.Retry), again(c.Again))
 	if err != nil {
 		return state.Record{}, err
 	}
 	return record(l.User, rest)
+}
+
+// again returns d as advanceScript takes it.
+func again(d time.Duration) int64 {
+	if d == state.Never {
+		return -1
+	}
+	return micros(d)
 }
 
 // origins returns the phases from which Advance may lead to to, as digits. Into and out of cutover it leads nowhere.
@@ -67,17 +76,22 @@ func origins(to state.Phase) string {
 // Report implements state.Leases.
 func (s *Store) Report(ctx context.Context, l state.Lease, p state.Progress) (err error) {
 	defer note(&err, "report on", l.User)
-	_, err = s.forLease(ctx, reportScript, l, noOp, p.Folders, p.Messages, p.MessagesDone, p.BytesDone, p.Exceptions, p.HoldMS)
+	_, err = s.forLease(ctx, reportScript, l, noOp, p.Folders, p.Messages, p.MessagesDone, p.BytesDone, p.Exceptions, p.HoldMS,
+		p.Stragglers, p.StragglersLeft, instant(p.LastStraggler), instant(p.LastPass), p.Excluded, p.Skipped)
 	return err
 }
 
-// PutFolder implements state.Leases.
-func (s *Store) PutFolder(ctx context.Context, l state.Lease, f state.Folder) (err error) {
-	defer note(&err, "note folder of", l.User)
-	if err := f.Check(); err != nil {
-		return err
+// PutFolders implements state.Leases.
+func (s *Store) PutFolders(ctx context.Context, l state.Lease, folders ...state.Folder) (err error) {
+	defer note(&err, "note folders of", l.User)
+	args := make([]any, 0, 2*len(folders))
+	for _, f := range folders {
+		if err := f.Check(); err != nil {
+			return err
+		}
+		args = append(args, f.Name, f.Pack())
 	}
-	_, err = s.forLease(ctx, putFolderScript, l, noOp, f.Name, f.Pack())
+	_, err = s.forLease(ctx, putFoldersScript, l, noOp, args...)
 	return err
 }
 

@@ -5,24 +5,52 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"slices"
 	"strconv"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"imapferry/state"
 )
 
-var nodeKeys = []string{livesKey}
+var nodeKeys = []string{livesKey, nodesIDKey}
+
+// onNodes runs a script on nodes, and observes what it returns.
+func (s *Store) onNodes(ctx context.Context, script *redis.Script, args ...any) ([]life, error) {
+	rest, err := s.call(ctx, script, nodeKeys, append([]any{s.id}, args...)...)
+	if err != nil {
+		return nil, err
+	}
+	lives, err := parseLives(rest[0])
+	if err != nil {
+		return nil, err
+	}
+	s.observer.note(lives)
+	return lives, nil
+}
 
 // Join implements state.Nodes.
-func (s *Store) Join(ctx context.Context, name string, ttl time.Duration) (n state.Node, err error) {
+func (s *Store) Join(ctx context.Context, name string, ttl time.Duration, former ...string) (n state.Node, err error) {
 	defer note(&err, "join", name)
 	if err := cmp.Or(state.CheckName("node", name), state.CheckSpan("ttl", ttl)); err != nil {
 		return state.Node{}, err
 	}
-	n = state.Node{Name: name, Incarnation: rand.Text()}
-	if _, err := s.call(ctx, joinScript, nodeKeys, n.Name, n.Incarnation, micros(ttl)); err != nil {
+	if _, err := s.lives(ctx); err != nil { // whoever has the name may have to be buried
 		return state.Node{}, err
+	}
+	n = state.Node{Name: name, Incarnation: rand.Text()}
+	args := []any{n.Name, n.Incarnation, rand.Text(), micros(ttl)}
+	for _, f := range former {
+		args = append(args, f)
+	}
+	lives, err := s.onNodes(ctx, joinScript, args...)
+	if err != nil {
+		return n, err
+	}
+	for _, l := range lives {
+		if l.Name == name && l.Node != n {
+			return state.Node{}, &state.Taken{Node: l.Node, Since: l.since, Silent: l.silent, TTL: l.ttl}
+		}
 	}
 	return n, nil
 }
@@ -33,20 +61,20 @@ func (s *Store) Beat(ctx context.Context, n state.Node, ttl time.Duration) (err 
 	if err := state.CheckSpan("ttl", ttl); err != nil {
 		return err
 	}
-	_, err = s.call(ctx, beatScript, nodeKeys, n.Name, n.Incarnation, micros(ttl))
+	_, err = s.onNodes(ctx, beatScript, n.Name, n.Incarnation, rand.Text(), micros(ttl))
 	return err
 }
 
 // alive returns ErrFenced if n has ended.
 func (s *Store) alive(ctx context.Context, n state.Node) error {
-	_, err := s.call(ctx, beatScript, nodeKeys, n.Name, n.Incarnation, 0)
+	_, err := s.onNodes(ctx, lookScript, n.Name, n.Incarnation)
 	return err
 }
 
 // Leave implements state.Nodes.
 func (s *Store) Leave(ctx context.Context, n state.Node) (err error) {
 	defer note(&err, "leave", n.Name)
-	_, err = s.call(ctx, leaveScript, nodeKeys, n.Name, n.Incarnation)
+	_, err = s.onNodes(ctx, leaveScript, n.Name, n.Incarnation)
 	return err
 }
 
@@ -57,20 +85,43 @@ func (s *Store) Live(ctx context.Context) (nodes []state.Node, err error) {
 }
 
 // live returns the nodes that are alive, by name. Those that have ended can never be alive again when it returns.
-func (s *Store) live(ctx context.Context) (nodes []state.Node, err error) {
-	rest, err := s.call(ctx, liveScript, nodeKeys)
+func (s *Store) live(ctx context.Context) ([]state.Node, error) {
+	lives, err := s.lives(ctx)
+	nodes := make([]state.Node, len(lives))
+	for i, l := range lives {
+		nodes[i] = l.Node
+	}
+	return nodes, err
+}
+
+// lives returns the entries of the nodes that are alive, after it has buried those whose beats have stood still for long enough. Whoever
+// has beaten meanwhile lives on.
+func (s *Store) lives(ctx context.Context) ([]life, error) {
+	found, err := s.onNodes(ctx, lookScript)
 	if err != nil {
 		return nil, err
 	}
-	pairs, err := texts(rest[0])
-	if err != nil {
-		return nil, err
+	left := found
+	for _, l := range found {
+		if !l.dead() {
+			continue
+		}
+		if left, err = s.onNodes(ctx, buryScript, l.Name, l.Incarnation, l.beat); err != nil {
+			return nil, err
+		}
 	}
-	for i := 0; i+1 < len(pairs); i += 2 {
-		nodes = append(nodes, state.Node{Name: pairs[i], Incarnation: pairs[i+1]})
+	return left, nil
+}
+
+// noneSilent returns *state.Silent if a node that is not known to be dead has missed its beats.
+func (s *Store) noneSilent(ctx context.Context) error {
+	lives, err := s.lives(ctx)
+	for _, l := range lives {
+		if l.silent > state.SilentBeyond(l.ttl) {
+			return &state.Silent{Node: l.Name, For: l.silent, TTL: l.ttl}
+		}
 	}
-	slices.SortFunc(nodes, func(a, b state.Node) int { return cmp.Compare(a.Name, b.Name) })
-	return nodes, nil
+	return err
 }
 
 // Inbox implements state.Nodes.
@@ -110,20 +161,16 @@ func (s *Store) Inbox(ctx context.Context, n state.Node) (holds []state.Hold, er
 
 // inCutover returns all users in cutover. They are few: each has a worker.
 func (s *Store) inCutover(ctx context.Context) (users []string, err error) {
-	pipe := s.client.Pipeline()
-	for n := range shards {
-		pipe.ZRange(ctx, phaseKey(n, state.Cutover), 0, -1)
-	}
-	cmds, err := pipe.Exec(ctx)
+	answers, err := s.eachShard(ctx, phaseScript, func(n int) []string { return []string{phaseKey(n, state.Cutover)} })
 	if err != nil {
 		return nil, err
 	}
-	for _, c := range cmds {
-		v, err := c.(interface{ Result() ([]string, error) }).Result()
+	for _, v := range answers {
+		some, err := texts(v)
 		if err != nil {
 			return nil, err
 		}
-		users = append(users, v...)
+		users = append(users, some...)
 	}
 	return users, nil
 }

@@ -3,6 +3,7 @@ package redisstate
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"imapferry/state"
@@ -14,6 +15,14 @@ func micros(d time.Duration) int64 {
 		return 1
 	}
 	return d.Microseconds()
+}
+
+// instant returns t as scripts take it: 0 for none.
+func instant(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
 }
 
 // fields reads a record's hash. The first field that is no number stays in err.
@@ -42,6 +51,21 @@ func (f *fields) instant(name string) time.Time {
 	return time.UnixMicro(n).UTC()
 }
 
+// endedPrefix begins the fields that count ended sessions by reason.
+const endedPrefix = "ended:"
+
+func (f *fields) ended() (ended map[string]int64) {
+	for name := range f.of {
+		if reason, ok := strings.CutPrefix(name, endedPrefix); ok {
+			if ended == nil {
+				ended = map[string]int64{}
+			}
+			ended[reason] = f.number(name)
+		}
+	}
+	return ended
+}
+
 // record reads what a script answers after "ok": now and the fields.
 func record(user string, answer []any) (state.Record, error) {
 	if len(answer) != 2 {
@@ -62,15 +86,18 @@ func record(user string, answer []any) (state.Record, error) {
 		Fidelity: state.Fidelity(f.of["fidelity"]),
 		Reason:   f.of["reason"],
 		Progress: state.Progress{
-			Folders: f.number("nf"), Messages: f.number("nm"), MessagesDone: f.number("nd"), BytesDone: f.number("nb"),
-			Exceptions: f.number("ne"), HoldMS: f.number("hold"),
+			Folders: f.number("nf"), Excluded: f.number("nx"), Messages: f.number("nm"), MessagesDone: f.number("nd"), BytesDone: f.number("nb"),
+			Exceptions: f.number("ne"), HoldMS: f.number("hold"), Skipped: f.number("ng"),
+			Stragglers: f.number("sb"), StragglersLeft: f.number("sl"), LastStraggler: f.instant("slast"), LastPass: f.instant("spass"),
 		},
 		Epoch:    uint64(f.number("epoch")),
 		Attempts: int(f.number("attempts")), NextTry: f.instant("next"),
 		Attempt: f.of["attempt"], Deadline: f.instant("deadline"), Committing: f.of["committing"] != "",
+		Released: f.of["released"] != "", Park: f.of["park"] != "",
 		Moved: f.number("moved"), Disconnected: f.number("disconnected"),
 		Created: f.instant("created"), Started: f.instant("started"), Migrated: f.instant("migrated"),
 	}
+	r.Ended = f.ended()
 	if f.number("until") > f.number("now") {
 		r.Owner, r.LeaseUntil = f.of["owner"], f.instant("until")
 	}

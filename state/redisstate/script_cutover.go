@@ -31,12 +31,12 @@ return answer()
 
 // acknowledgeScript notes that a node, alive a moment ago, holds.
 //
-//	ARGV[3] -> attempt   ARGV[4] -> its epoch   ARGV[5] -> node
+//	ARGV[3] -> attempt   ARGV[4] -> its epoch   ARGV[5] -> node   ARGV[6] -> its sessions   ARGV[7] -> touched folders, packed
 //
 // Returns {"phase"} if that attempt is not under way.
 var acknowledgeScript = redis.NewScript(known + `
 if not under(ARGV[3]) or get('aepoch') ~= ARGV[4] then return {'phase'} end
-redis.call('HSET', holds, ARGV[5], '1')
+redis.call('HSET', holds, ARGV[5], '1' .. ARGV[6] .. ':' .. ARGV[7])
 return {'ok'}
 `)
 
@@ -54,11 +54,44 @@ end
 return {'ok', waiting}
 `)
 
+// touchedScript lists what the nodes that have acknowledged have told.
+//
+//	ARGV[3] -> attempt
+//
+// Returns {"ok", packed lists of touched folders}, or {"phase"} if that attempt is not under way.
+var touchedScript = redis.NewScript(known + `
+if not under(ARGV[3]) then return {'phase'} end
+local touched = {}
+for _, mark in ipairs(redis.call('HVALS', holds)) do
+  if mark ~= '0' then table.insert(touched, string.sub(mark, string.find(mark, ':', 1, true) + 1)) end
+end
+return {'ok', touched}
+`)
+
+// sessionsScript lists the sessions of the nodes that have acknowledged.
+//
+//	ARGV[3] -> attempt
+//
+// Returns {"ok", {node, sessions, node, sessions, …}}, or {"phase"} if that attempt is not under way.
+var sessionsScript = redis.NewScript(known + `
+if not under(ARGV[3]) then return {'phase'} end
+local all, open = redis.call('HGETALL', holds), {}
+for i = 1, #all, 2 do
+  local n = string.match(all[i + 1], '^1(%d+):')
+  if n and n ~= '0' then
+    table.insert(open, all[i])
+    table.insert(open, n)
+  end
+end
+return {'ok', open}
+`)
+
 // callOffScript moves the user back to tailing.
 //
 //	ARGV[3] -> owner, or "" for anyone   ARGV[4] -> epoch, or 0 for anyone   ARGV[5] -> attempt   ARGV[6] -> reason
 //
-// Returns {"lost"} for a lease that has ended, and for anyone before the deadline; {"phase"} if the attempt is not under way or is committed.
+// Returns {"lost"} for a lease that has ended, and for anyone before the deadline; {"phase"} if the attempt is not
+// under way or is committed.
 var callOffScript = redis.NewScript(known + `
 local anyone = ARGV[3] == '' and ARGV[4] == '0'
 if not anyone and lost(ARGV[3], ARGV[4]) then return {'lost'} end
@@ -102,8 +135,8 @@ return done()
 var switchScript = redis.NewScript(held + `
 if num('phase') == MIGRATED and get('attempt') == ARGV[5] then return answer() end
 if not under(ARGV[5]) or get('committing') == '' then return {'phase'} end
-redis.call('HDEL', rec, 'committing', 'reason', 'attempts', 'next')
-redis.call('HSET', rec, 'migrated', str(now), 'hold', ARGV[6])
+redis.call('HDEL', rec, 'committing', 'reason', 'attempts', 'released')
+redis.call('HSET', rec, 'migrated', str(now), 'next', str(now), 'hold', ARGV[6])
 redis.call('DEL', holds)
 become(MIGRATED)
 return done()

@@ -30,68 +30,16 @@ return page
 //
 //	KEYS[1] -> due queue   ARGV[1] -> limit
 //
-// Returns user, since, user, since, …
+// Returns user, since, user, since, …; those of migrated users are higher than all others.
 var dueScript = redis.NewScript(`
+local BEHIND = 2 ^ 52 -- as in prelude
+local function str(n) return string.format('%.0f', n) end
 local t = redis.call('TIME')
-local now = string.format('%.0f', t[1] * 1000000 + t[2])
-return redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'WITHSCORES', 'LIMIT', 0, ARGV[1])
-`)
-
-// nodePrelude begins the scripts on nodes: those whose time has passed are deleted, so that no clock can bring them back.
-//
-//	KEYS[1] -> lives
-const nodePrelude = `
-local t = redis.call('TIME')
-local now = t[1] * 1000000 + t[2]
-local all, lives = redis.call('HGETALL', KEYS[1]), {}
-for i = 1, #all, 2 do
-  local till, incarnation = string.match(all[i + 1], '^(%d+):(.*)$')
-  if tonumber(till) <= now then
-    redis.call('HDEL', KEYS[1], all[i])
-  else
-    lives[all[i]] = incarnation
-  end
+local now, limit = t[1] * 1000000 + t[2], tonumber(ARGV[1])
+local waiters = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', str(now), 'WITHSCORES', 'LIMIT', 0, limit)
+if #waiters / 2 < limit then
+  local late = redis.call('ZRANGEBYSCORE', KEYS[1], str(BEHIND), str(BEHIND + now), 'WITHSCORES', 'LIMIT', 0, limit - #waiters / 2)
+  for _, v in ipairs(late) do table.insert(waiters, v) end
 end
-local function extend(name, incarnation, ttl)
-  redis.call('HSET', KEYS[1], name, string.format('%.0f:%s', now + ttl, incarnation))
-end
-`
-
-// joinScript registers an incarnation and replaces an older one of that name.
-//
-//	ARGV[1] -> name   ARGV[2] -> incarnation   ARGV[3] -> time to live
-var joinScript = redis.NewScript(nodePrelude + `
-extend(ARGV[1], ARGV[2], ARGV[3])
-return {'ok'}
-`)
-
-// beatScript extends an incarnation's life.
-//
-//	ARGV[1] -> name   ARGV[2] -> incarnation   ARGV[3] -> time to live, or 0 only to look
-//
-// Returns {"fenced"} if it has ended.
-var beatScript = redis.NewScript(nodePrelude + `
-if lives[ARGV[1]] ~= ARGV[2] then return {'fenced'} end
-if ARGV[3] ~= '0' then extend(ARGV[1], ARGV[2], ARGV[3]) end
-return {'ok'}
-`)
-
-// leaveScript ends an incarnation.
-//
-//	ARGV[1] -> name   ARGV[2] -> incarnation
-var leaveScript = redis.NewScript(nodePrelude + `
-if lives[ARGV[1]] == ARGV[2] then redis.call('HDEL', KEYS[1], ARGV[1]) end
-return {'ok'}
-`)
-
-// liveScript lists the nodes that are alive.
-//
-// Returns {"ok", {name, incarnation, name, incarnation, …}}.
-var liveScript = redis.NewScript(nodePrelude + `
-local live = {}
-for name, incarnation in pairs(lives) do
-  table.insert(live, name)
-  table.insert(live, incarnation)
-end
-return {'ok', live}
+return waiters
 `)

@@ -4,24 +4,28 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
-	"net/url"
+	"slices"
 	"sync"
+	"syscall"
 
 	"github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"imapferry/state"
 )
 
-// Options is what Open may be told. The zero value is right for most.
-type Options struct {
-	Log *slog.Logger // for warnings about how Redis is configured; nil is slog.Default
-}
-
 // Store is a state.Store in Redis.
 type Store struct {
-	client *redis.Client
+	kind      kind
+	confirm   int // replicas
+	servers   *servers
+	guides    *servers // the Sentinels, if there are any
+	directory *directory
+	ear       *redis.Client // its connections listen to changes, wherever a master is when they are made
+	id        string        // of what the store held when it was opened; see identity.go
+
+	observer observer
 
 	mu     sync.Mutex
 	closed bool
@@ -31,49 +35,70 @@ type Store struct {
 
 var _ state.Store = (*Store)(nil)
 
-// Open connects to the Redis at rawURL, redis://user:password@host:port/db or rediss:// with TLS, and warns about settings that can lose state. No error
-// contains the URL's password (I8).
+// Open connects to the Redis at rawURL, in one of the forms of url.go, and warns about settings that can lose state. No error contains
+// a password (I8).
 func Open(ctx context.Context, rawURL string, opts Options) (*Store, error) {
-	o, name, err := parse(rawURL)
+	l, err := parse(rawURL)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("open state: %w", err)
 	}
 	quieten.Do(func() { redis.SetLogger(quiet{}) })
-	s := &Store{client: redis.NewClient(o), stop: make(chan struct{})}
-	if err := s.Ping(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("open state %s: %w", name, err), s.Close())
+	s, err := connect(l, opts)
+	if err != nil {
+		return nil, fmt.Errorf("open state %s: %w", l.name, err)
 	}
-	log := opts.Log
-	if log == nil {
-		log = slog.Default()
+	if err := s.begin(ctx, opts.Log, l.name); err != nil {
+		return nil, errors.Join(fmt.Errorf("open state %s: %w", l.name, err), s.Close())
 	}
-	s.check(ctx, log.With("state", name))
 	return s, nil
 }
 
-// parse returns the client's options and a name for the store that holds no secret.
-func parse(rawURL string) (o *redis.Options, name string, err error) {
-	u, err := url.Parse(rawURL)
+// connect makes a store that has asked nobody yet.
+func connect(l location, opts Options) (*Store, error) {
+	secure, err := secure(l, opts)
 	if err != nil {
-		return nil, "", errors.New("open state: the url is malformed; it should be redis://user:password@host:port/db, with special characters of the password as %XX")
+		return nil, err
 	}
-	name = u.Scheme + "://" + u.Host + u.Path
-	if u.Scheme != "redis" && u.Scheme != "rediss" {
-		return nil, "", fmt.Errorf("open state %s: the scheme must be redis or rediss", name)
+	if opts.Password != "" {
+		l.password = opts.Password
 	}
-	o, err = redis.ParseURL(rawURL)
-	if err != nil {
-		return nil, "", fmt.Errorf("open state %s: %w", name, err)
+	own := clientOptions(l.user, l.password, l.db, secure)
+	s := &Store{
+		kind: l.kind, confirm: opts.Confirm, stop: make(chan struct{}), servers: newServers(own),
+		guides: newServers(clientOptions(l.sentinelUser, l.sentinelPassword, 0, secure)),
 	}
-	o.MaxRetries = -1 // a lost reply does not mean that the script did not run; call.go repeats what may be repeated
-	o.ContextTimeoutEnabled = true
-	o.Protocol = 2 // nothing of the newer one is needed, and older servers and proxies know this one
-	o.DisableIdentity = true
-	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	return o, name, nil
+	switch l.kind {
+	case standalone:
+		s.directory = newDirectory(whole(l.hosts[0], 0), nil, nil)
+	case sentinel:
+		watch := &sentinels{addrs: l.hosts, master: l.master, servers: s.guides}
+		s.directory = newDirectory(nil, watch.ask, func(t *table) { s.servers.keep(t.masters()) })
+	case cluster:
+		all := &members{seeds: l.hosts, servers: s.servers}
+		s.directory = newDirectory(nil, all.ask, func(t *table) { s.servers.keep(slices.Concat(t.masters(), t.others, l.hosts)) })
+	}
+	own.Dialer = s.toAnyMaster(own.Dialer)
+	s.ear = redis.NewClient(&own)
+	return s, nil
 }
 
-// quieten sends what the client has to say, mostly of connections that broke, to the debug log: whoever made the call gets an error as well.
+// begin finds out whether Redis can be used, and which store this is.
+func (s *Store) begin(ctx context.Context, log *slog.Logger, name string) (err error) {
+	if err := s.Ping(ctx); errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
+		return fmt.Errorf("%w (the server ended the connection at once; if it wants TLS, write the scheme with rediss)", err)
+	} else if err != nil {
+		return err
+	}
+	if log == nil {
+		log = slog.Default()
+	}
+	s.check(ctx, log.With("state", name)) // first: what it says is why the rest may fail
+	s.id, err = s.identify(ctx)
+	return err
+}
+
+// quieten sends what the client has to say, mostly of connections that broke, to the debug log: whoever made the call
+// gets an error as well.
 var quieten sync.Once
 
 type quiet struct{}
@@ -82,12 +107,35 @@ func (quiet) Printf(ctx context.Context, format string, v ...any) {
 	slog.DebugContext(ctx, "redis client", "message", fmt.Sprintf(format, v...))
 }
 
-// Ping implements state.Store.
+// Ping implements state.Store. In a Cluster all masters must answer.
 func (s *Store) Ping(ctx context.Context) error {
+	err := s.eachMaster(ctx, func(_ string, c *redis.Client) error { return c.Ping(ctx).Err() })
+	if lost(ctx, err) { // maybe there are others by now
+		err = s.eachMaster(ctx, func(_ string, c *redis.Client) error { return c.Ping(ctx).Err() })
+	}
+	return err
+}
+
+// eachMaster calls do for each of the masters until one fails, and doubts that it still is one then.
+func (s *Store) eachMaster(ctx context.Context, do func(addr string, c *redis.Client) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return s.client.Ping(ctx).Err()
+	t, err := s.directory.table(ctx)
+	if err != nil {
+		return err
+	}
+	for _, addr := range t.masters() {
+		c, err := s.servers.at(addr)
+		if err == nil {
+			err = do(addr, c)
+		}
+		if err != nil {
+			s.directory.doubt()
+			return err
+		}
+	}
+	return nil
 }
 
 // Close ends all watchers and connections. A second Close does nothing.
@@ -101,7 +149,7 @@ func (s *Store) Close() error {
 	close(s.stop)
 	s.mu.Unlock()
 	s.wg.Wait()
-	if err := s.client.Close(); err != nil {
+	if err := errors.Join(s.ear.Close(), s.servers.close(), s.guides.close()); err != nil {
 		return fmt.Errorf("close state: %w", err)
 	}
 	return nil
@@ -116,6 +164,8 @@ var codes = map[string]error{
 	"late":    state.ErrLate,
 	"waiting": state.ErrWaiting,
 	"fenced":  state.ErrFenced,
+
+	"replaced": state.ErrReplaced,
 }
 
 // note names the act and its object in what a method returns.

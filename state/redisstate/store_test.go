@@ -1,7 +1,6 @@
 package redisstate_test
 
 import (
-	"log/slog"
 	"testing"
 	"time"
 
@@ -28,16 +27,7 @@ func server(t *testing.T) *testbed.Redis {
 
 func open(t *testing.T, url string) *redisstate.Store {
 	t.Helper()
-	s, err := redisstate.Open(t.Context(), url, redisstate.Options{Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return s
+	return openWith(t, url, redisstate.Options{})
 }
 
 // raw is a client that looks at Redis beside the store.
@@ -60,23 +50,25 @@ func pass(t *testing.T, c *redis.Client, d time.Duration) {
 	}
 }
 
-func TestStore(t *testing.T) {
-	r := server(t)
-	c := raw(t, r)
+func TestStore(t *testing.T) { conforms(t, startStandalone) }
+
+// What only takes long is left out here: it is the same whoever is asked.
+func TestStoreSentinel(t *testing.T) { conforms(t, startSentinel, "ExceptionsKept", "ListMany") }
+
+func TestStoreCluster(t *testing.T) { conforms(t, startCluster, "ExceptionsKept", "ListMany") }
+
+// conforms runs the suite. To open the store again after its process has died is to fail over to a replica, if there are any.
+func conforms(t *testing.T, start func(*testing.T) *fleet, except ...string) {
+	t.Helper()
+	t.Parallel() // it waits most of the time
+	f := start(t)
+	c := raw(t, f.servers[0])
 	statetest.Run(t, func(t *testing.T) *statetest.Harness {
-		if err := c.FlushAll(t.Context()).Err(); err != nil {
-			t.Fatal(err)
+		f.empty(t)
+		return &statetest.Harness{
+			Store:  f.open(t),
+			Pass:   func(d time.Duration) { pass(t, c, d) },
+			Reopen: func() { f.failover(t) },
 		}
-		h := &statetest.Harness{Store: open(t, r.URL()), Pass: func(d time.Duration) { pass(t, c, d) }}
-		h.Reopen = func() {
-			t.Helper()
-			if err := r.Kill(); err != nil {
-				t.Fatal(err)
-			}
-			if err := r.Start(); err != nil {
-				t.Fatal(err)
-			}
-		}
-		return h
-	})
+	}, except...)
 }

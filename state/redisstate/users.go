@@ -3,6 +3,7 @@ package redisstate
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"strconv"
 
@@ -15,13 +16,17 @@ func (s *Store) Offer(ctx context.Context, user string) (r state.Record, err err
 	if err := state.CheckName("user", user); err != nil {
 		return state.Record{}, err
 	}
-	return s.forUser(ctx, offerScript, user, newOp())
+	rest, err := s.call(ctx, offerScript, offerKeys(user), user, newOp(), s.id)
+	if err != nil {
+		return state.Record{}, err
+	}
+	return record(user, rest)
 }
 
 // Get implements state.Users.
 func (s *Store) Get(ctx context.Context, user string) (r state.Record, err error) {
 	defer note(&err, "read", user)
-	rest, err := s.call(ctx, readScript, []string{recordKey(user)})
+	rest, err := s.call(ctx, readScript, readKeys(user), s.id)
 	if err != nil {
 		return state.Record{}, err
 	}
@@ -53,8 +58,9 @@ func (s *Store) List(ctx context.Context, phase state.Phase, after string, limit
 	return page, ctx.Err()
 }
 
-// page returns at most limit names after the name after, in order, and whether there may be more. Of each shard only somewhat more than its fair share is
-// asked, because 64 times the limit would be thrown away; so names are sure only up to where the first shard was cut off.
+// page returns at most limit names after the name after, in order, and whether there may be more. Of each shard only
+// somewhat more than its fair share is asked, because 64 times the limit would be thrown away; so names are sure only
+// up to where the first shard was cut off.
 func (s *Store) page(ctx context.Context, phase state.Phase, after string, limit int) (users []string, more bool, err error) {
 	keys := phaseKeys
 	if phase != 0 {
@@ -65,7 +71,7 @@ func (s *Store) page(ctx context.Context, phase state.Phase, after string, limit
 		from = "(" + after
 	}
 	ask := min(limit, 2*limit/shards+16)
-	answers, err := s.eachShard(ctx, pageScript, keys, from, ask)
+	answers, err := s.glanceAtShards(ctx, pageScript, keys, from, ask)
 	if err != nil {
 		return nil, false, err
 	}
@@ -102,9 +108,9 @@ func (s *Store) page(ctx context.Context, phase state.Phase, after string, limit
 func (s *Store) records(ctx context.Context, users []string) ([]state.Record, error) {
 	queries := make([]query, len(users))
 	for i, u := range users {
-		queries[i].keys = []string{recordKey(u)}
+		queries[i] = query{readKeys(u), []any{s.id}}
 	}
-	answers, err := s.all(ctx, readScript, queries)
+	answers, err := s.glance(ctx, readScript, queries)
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +130,7 @@ func (s *Store) records(ctx context.Context, users []string) ([]state.Record, er
 // Counts implements state.Users.
 func (s *Store) Counts(ctx context.Context) (counts map[state.Phase]int64, err error) {
 	defer note(&err, "count", "users")
-	answers, err := s.eachShard(ctx, countsScript, phaseKeys)
+	answers, err := s.glanceAtShards(ctx, countsScript, phaseKeys)
 	if err != nil {
 		return nil, err
 	}
@@ -154,7 +160,7 @@ func (s *Store) Due(ctx context.Context, limit int) (users []string, err error) 
 	if limit <= 0 {
 		return nil, ctx.Err()
 	}
-	answers, err := s.eachShard(ctx, dueScript, func(n int) []string { return []string{dueKey(n)} }, limit)
+	answers, err := s.glanceAtShards(ctx, dueScript, func(n int) []string { return []string{dueKey(n)} }, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -200,14 +206,32 @@ func (s *Store) Retry(ctx context.Context, user string) (r state.Record, err err
 	return s.forUser(ctx, retryScript, user, newOp())
 }
 
+// Park implements state.Users.
+func (s *Store) Park(ctx context.Context, user string) (r state.Record, err error) {
+	defer note(&err, "park for", user)
+	return s.forUser(ctx, parkScript, user, newOp())
+}
+
+// ReleaseUser implements state.Users.
+func (s *Store) ReleaseUser(ctx context.Context, user string) (r state.Record, err error) {
+	defer note(&err, "release", user)
+	return s.forUser(ctx, releaseUserScript, user, newOp())
+}
+
 // Tally implements state.Users.
-func (s *Store) Tally(ctx context.Context, user string, moved, disconnected int64) (err error) {
+func (s *Store) Tally(ctx context.Context, user string, moved int64, ended map[string]int64) (err error) {
 	defer note(&err, "tally sessions of", user)
-	if err := state.CheckCounts(moved, disconnected); err != nil {
+	if err := state.CheckTally(moved, ended); err != nil {
 		return err
 	}
 	op := newOp()
-	_, err = s.call(ctx, tallyScript, tallyKeys(user, op), user, op, moved, disconnected)
+	args := []any{user, op, moved}
+	for _, reason := range slices.Sorted(maps.Keys(ended)) {
+		if ended[reason] > 0 {
+			args = append(args, reason, ended[reason])
+		}
+	}
+	_, err = s.call(ctx, tallyScript, tallyKeys(user, op), args...)
 	return err
 }
 
@@ -217,7 +241,7 @@ func (s *Store) Folders(ctx context.Context, user string) (folders []state.Folde
 	if _, err := s.Get(ctx, user); err != nil {
 		return nil, err
 	}
-	all, err := s.client.HGetAll(ctx, foldersKey(user)).Result()
+	all, err := s.hash(ctx, foldersKey(user))
 	if err != nil {
 		return nil, err
 	}
@@ -229,4 +253,21 @@ func (s *Store) Folders(ctx context.Context, user string) (folders []state.Folde
 		folders = append(folders, f)
 	}
 	return folders, nil
+}
+
+// hash reads a hash.
+func (s *Store) hash(ctx context.Context, key string) (map[string]string, error) {
+	v, err := s.eval(ctx, hashScript, []string{key})
+	if err != nil {
+		return nil, err
+	}
+	flat, err := texts(v)
+	if err != nil {
+		return nil, err
+	}
+	of := make(map[string]string, len(flat)/2)
+	for i := 0; i+1 < len(flat); i += 2 {
+		of[flat[i]] = flat[i+1]
+	}
+	return of, nil
 }

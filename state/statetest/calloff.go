@@ -16,7 +16,7 @@ func testCallOffByHolder(r *rig) {
 	r.wantInbox("called off", n)
 	_, err := r.Store.Waiting(r.ctx, "alice", "x")
 	r.want("waiting", err, state.ErrPhase)
-	r.want("acknowledge", r.Store.Acknowledge(r.ctx, n, hold(l, "x")), state.ErrPhase)
+	r.want("acknowledge", r.Store.Acknowledge(r.ctx, n, hold(l, "x"), 0, nil), state.ErrPhase)
 	r.want("call off twice", r.Store.CallOff(r.ctx, l, "x", ""), state.ErrPhase)
 	r.want("commit", r.Store.Commit(r.ctx, l, "x"), state.ErrPhase)
 	_, err = r.Store.Switch(r.ctx, l, "x", 0)
@@ -36,7 +36,7 @@ func testCallOffByAnyone(r *rig) {
 	n := r.join("n")
 	l, _, err := r.Store.BeginCutover(r.ctx, r.bring("alice", state.Tailing), "x", Short)
 	r.must(err)
-	r.must(r.Store.Acknowledge(r.ctx, n, hold(l, "x")))
+	r.must(r.Store.Acknowledge(r.ctx, n, hold(l, "x"), 0, nil))
 	r.outlast()
 	anyone := state.Lease{User: "alice"}
 	r.want("another attempt", r.Store.CallOff(r.ctx, anyone, "y", ""), state.ErrPhase)
@@ -94,7 +94,7 @@ func testCallOffStale(r *rig) {
 func testTakeoverBeforeCommit(r *rig) {
 	n := r.join("n")
 	old := r.begin(r.bring("alice", state.Tailing), "x")
-	r.must(r.Store.Acknowledge(r.ctx, n, hold(old, "x")))
+	r.must(r.Store.Acknowledge(r.ctx, n, hold(old, "x"), 0, nil))
 	r.must(r.Store.Renew(r.ctx, old, Short))
 	r.outlast()
 	fresh, rec, err := r.Store.Acquire(r.ctx, "alice", "v", Long)
@@ -106,10 +106,10 @@ func testTakeoverBeforeCommit(r *rig) {
 	r.want("the new worker commits", r.Store.Commit(r.ctx, fresh, "x"), state.ErrPhase)
 	_, err = r.Store.Switch(r.ctx, fresh, "x", 0)
 	r.want("the new worker switches", err, state.ErrPhase)
-	r.must(r.Store.Acknowledge(r.ctx, n, hold(old, "x"))) // the attempt is still that one
+	r.must(r.Store.Acknowledge(r.ctx, n, hold(old, "x"), 0, nil)) // the attempt is still that one
 	r.must(r.Store.CallOff(r.ctx, fresh, "x", "taken over"))
 	next := r.begin(fresh, "y")
-	r.must(r.Store.Acknowledge(r.ctx, n, hold(next, "y")))
+	r.must(r.Store.Acknowledge(r.ctx, n, hold(next, "y"), 0, nil))
 	r.must(r.Store.Commit(r.ctx, next, "y"))
 }
 

@@ -13,7 +13,7 @@ func testCommitLate(r *rig) {
 	n := r.join("n")
 	l, _, err := r.Store.BeginCutover(r.ctx, r.bring("alice", state.Tailing), "x", Short)
 	r.must(err)
-	r.must(r.Store.Acknowledge(r.ctx, n, hold(l, "x")))
+	r.must(r.Store.Acknowledge(r.ctx, n, hold(l, "x"), 0, nil))
 	r.outlast()
 	r.want("a late commit", r.Store.Commit(r.ctx, l, "x"), state.ErrLate)
 	if rec := r.get("alice"); rec.Committing || rec.Phase != state.Cutover {
@@ -45,7 +45,7 @@ func testCommitTwice(r *rig) {
 	before := r.get("alice")
 	r.must(r.Store.Commit(r.ctx, l, "x"))
 	r.want("commit another attempt", r.Store.Commit(r.ctx, l, "y"), state.ErrPhase)
-	if r.get("alice") != before {
+	if !same(r.get("alice"), before) {
 		r.Error("the second commit changed the record")
 	}
 }
@@ -58,7 +58,7 @@ func testSwitchBeforeCommit(r *rig) {
 	l := r.begin(r.bring("alice", state.Tailing), "x")
 	_, err = r.Store.Switch(r.ctx, l, "x", 0)
 	r.want("switch before acknowledgement", err, state.ErrPhase)
-	r.must(r.Store.Acknowledge(r.ctx, n, hold(l, "x")))
+	r.must(r.Store.Acknowledge(r.ctx, n, hold(l, "x"), 0, nil))
 	_, err = r.Store.Switch(r.ctx, l, "x", 0)
 	r.want("switch before commit", err, state.ErrPhase)
 	r.must(r.Store.Commit(r.ctx, l, "x"))
@@ -74,7 +74,7 @@ func testSwitchTwice(r *rig) {
 	before := r.get("alice")
 	again, err := r.Store.Switch(r.ctx, l, firstTry, time.Minute)
 	r.must(err)
-	if again != before || r.get("alice") != before {
+	if !same(again, before) || !same(r.get("alice"), before) {
 		r.Errorf("the second switch changed %+v to %+v", before, again)
 	}
 	_, err = r.Store.Switch(r.ctx, l, "y", 0)

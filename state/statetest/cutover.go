@@ -49,7 +49,7 @@ func testCutover(r *rig) {
 	if rec.Phase != state.Cutover || rec.Attempt != "x" || rec.Committing || rec.Reason != "" || rec.Epoch != l.Epoch || rec.Owner != "w" || rec.Deadline.Sub(rec.Created) < Long {
 		r.Errorf("begun: %+v", rec)
 	}
-	if rec != r.get("alice") {
+	if !same(rec, r.get("alice")) {
 		r.Error("begin returned something else than the record")
 	}
 	r.wantWaiting("begun", "alice", "x", n1, n2)
@@ -57,13 +57,13 @@ func testCutover(r *rig) {
 	r.wantInbox("begun", n2, hold(l, "x"))
 	r.want("commit before all have acknowledged", r.Store.Commit(r.ctx, l, "x"), state.ErrWaiting)
 
-	r.must(r.Store.Acknowledge(r.ctx, n1, hold(l, "x")))
-	r.must(r.Store.Acknowledge(r.ctx, n1, hold(l, "x")))
+	r.must(r.Store.Acknowledge(r.ctx, n1, hold(l, "x"), 0, nil))
+	r.must(r.Store.Acknowledge(r.ctx, n1, hold(l, "x"), 0, nil))
 	r.wantWaiting("one acknowledged", "alice", "x", n2)
 	r.wantInbox("acknowledged", n1)
 	r.wantInbox("not acknowledged", n2, hold(l, "x"))
 	r.want("commit before all have acknowledged", r.Store.Commit(r.ctx, l, "x"), state.ErrWaiting)
-	r.must(r.Store.Acknowledge(r.ctx, n2, hold(l, "x")))
+	r.must(r.Store.Acknowledge(r.ctx, n2, hold(l, "x"), 0, nil))
 	r.wantWaiting("both acknowledged", "alice", "x")
 
 	r.must(r.Store.Commit(r.ctx, l, "x"))
@@ -72,16 +72,16 @@ func testCutover(r *rig) {
 	}
 	rec, err = r.Store.Switch(r.ctx, l, "x", 1234*time.Millisecond)
 	r.must(err)
-	if rec.Phase != state.Migrated || rec.Committing || rec.Migrated.IsZero() || rec.HoldMS != 1234 || rec.Attempts != 0 || !rec.NextTry.IsZero() || rec.Attempt != "x" || rec.Epoch != l.Epoch {
+	if rec.Phase != state.Migrated || rec.Committing || rec.Migrated.IsZero() || rec.HoldMS != 1234 || rec.Attempts != 0 || !rec.NextTry.Equal(rec.Migrated) || rec.Attempt != "x" || rec.Epoch != l.Epoch {
 		r.Errorf("switched: %+v", rec)
 	}
-	if rec != r.get("alice") {
+	if !same(rec, r.get("alice")) {
 		r.Error("switch returned something else than the record")
 	}
 	r.wantInbox("over", n1)
 	_, err = r.Store.Waiting(r.ctx, "alice", "x")
 	r.want("waiting after the switch", err, state.ErrPhase)
-	r.want("acknowledge after the switch", r.Store.Acknowledge(r.ctx, n1, hold(l, "x")), state.ErrPhase)
+	r.want("acknowledge after the switch", r.Store.Acknowledge(r.ctx, n1, hold(l, "x"), 0, nil), state.ErrPhase)
 	r.must(r.Store.Renew(r.ctx, l, Long)) // for the stragglers
 }
 
@@ -109,29 +109,29 @@ func testCutoverInvalid(r *rig) {
 func testCutoverAgain(r *rig) {
 	n := r.join("n")
 	first := r.begin(r.bring("alice", state.Tailing), "x")
-	r.must(r.Store.Acknowledge(r.ctx, n, hold(first, "x")))
+	r.must(r.Store.Acknowledge(r.ctx, n, hold(first, "x"), 0, nil))
 	r.must(r.Store.CallOff(r.ctx, first, "x", "the last pass took too long"))
 	second := r.begin(first, "y")
 	r.wantWaiting("second attempt", "alice", "y", n)
 	r.wantInbox("second attempt", n, hold(second, "y"))
-	r.want("acknowledge the first", r.Store.Acknowledge(r.ctx, n, hold(first, "x")), state.ErrPhase)
+	r.want("acknowledge the first", r.Store.Acknowledge(r.ctx, n, hold(first, "x"), 0, nil), state.ErrPhase)
 	r.want("commit the first", r.Store.Commit(r.ctx, second, "x"), state.ErrPhase)
 	r.want("call off the first", r.Store.CallOff(r.ctx, second, "x", ""), state.ErrPhase)
 	r.want("commit", r.Store.Commit(r.ctx, second, "y"), state.ErrWaiting)
-	r.must(r.Store.Acknowledge(r.ctx, n, hold(second, "y")))
+	r.must(r.Store.Acknowledge(r.ctx, n, hold(second, "y"), 0, nil))
 	r.must(r.Store.CallOff(r.ctx, second, "y", ""))
 
 	third := r.begin(second, "x") // an id used twice: the epoch tells them apart
-	r.want("acknowledge with the first epoch", r.Store.Acknowledge(r.ctx, n, hold(first, "x")), state.ErrPhase)
+	r.want("acknowledge with the first epoch", r.Store.Acknowledge(r.ctx, n, hold(first, "x"), 0, nil), state.ErrPhase)
 	r.wantWaiting("third attempt", "alice", "x", n)
-	r.must(r.Store.Acknowledge(r.ctx, n, hold(third, "x")))
+	r.must(r.Store.Acknowledge(r.ctx, n, hold(third, "x"), 0, nil))
 	r.must(r.Store.Commit(r.ctx, third, "x"))
 }
 
 func testAcknowledge(r *rig) {
 	n := r.join("n")
 	tailing := r.bring("bob", state.Tailing)
-	r.want("nothing is under way", r.Store.Acknowledge(r.ctx, n, hold(tailing, "x")), state.ErrPhase)
+	r.want("nothing is under way", r.Store.Acknowledge(r.ctx, n, hold(tailing, "x"), 0, nil), state.ErrPhase)
 	l := r.begin(r.bring("alice", state.Tailing), "x")
 	for _, c := range []struct {
 		name string
@@ -147,7 +147,7 @@ func testAcknowledge(r *rig) {
 		{"a node never seen", state.Node{Name: "m", Incarnation: n.Incarnation}, hold(l, "x"), state.ErrFenced},
 		{"no node", state.Node{}, hold(l, "x"), state.ErrFenced},
 	} {
-		r.want(c.name, r.Store.Acknowledge(r.ctx, c.node, c.hold), c.want)
+		r.want(c.name, r.Store.Acknowledge(r.ctx, c.node, c.hold, 0, nil), c.want)
 	}
 	r.wantWaiting("after odd acknowledgements", "alice", "x", n)
 	_, err := r.Store.Waiting(r.ctx, "alice", "y")
@@ -158,13 +158,13 @@ func testAcknowledge(r *rig) {
 func testNodeDies(r *rig) {
 	n1, n2 := r.join("n1"), r.join("n2")
 	l := r.begin(r.bring("alice", state.Tailing), "x")
-	r.must(r.Store.Acknowledge(r.ctx, n1, hold(l, "x")))
+	r.must(r.Store.Acknowledge(r.ctx, n1, hold(l, "x"), 0, nil))
 	r.wantWaiting("both live", "alice", "x", n2)
 	r.must(r.Store.Beat(r.ctx, n2, Short))
 	r.outlast()
 	r.wantWaiting("n2 is dead", "alice", "x")
 	r.want("beat of the dead", r.Store.Beat(r.ctx, n2, Long), state.ErrFenced)
-	r.want("acknowledgement of the dead", r.Store.Acknowledge(r.ctx, n2, hold(l, "x")), state.ErrFenced)
+	r.want("acknowledgement of the dead", r.Store.Acknowledge(r.ctx, n2, hold(l, "x"), 0, nil), state.ErrFenced)
 	_, err := r.Store.Inbox(r.ctx, n2)
 	r.want("inbox of the dead", err, state.ErrFenced)
 	r.must(r.Store.Commit(r.ctx, l, "x"))
@@ -180,16 +180,17 @@ func testNodeLeaves(r *rig) {
 	r.must(r.Store.Commit(r.ctx, l, "x"))
 }
 
-// A new incarnation has no session of the old one's, so it need not acknowledge for it.
+// A process that joins anew has ended what it was, so the new incarnation need not acknowledge for it.
 func testNodeReplaced(r *rig) {
 	old := r.join("n")
 	l := r.begin(r.bring("alice", state.Tailing), "x")
-	fresh := r.join("n")
+	fresh, err := r.Store.Join(r.ctx, "n", Long, old.Incarnation)
+	r.must(err)
 	r.wantWaiting("replaced", "alice", "x")
 	r.wantInbox("replaced", fresh)
 	r.want("beat of the old one", r.Store.Beat(r.ctx, old, Long), state.ErrFenced)
-	r.want("acknowledgement of the old one", r.Store.Acknowledge(r.ctx, old, hold(l, "x")), state.ErrFenced)
-	r.must(r.Store.Acknowledge(r.ctx, fresh, hold(l, "x")))
+	r.want("acknowledgement of the old one", r.Store.Acknowledge(r.ctx, old, hold(l, "x"), 0, nil), state.ErrFenced)
+	r.must(r.Store.Acknowledge(r.ctx, fresh, hold(l, "x"), 0, nil))
 	r.must(r.Store.Commit(r.ctx, l, "x"))
 }
 
@@ -202,6 +203,6 @@ func testNodeJoinsLater(r *rig) {
 	}
 	r.wantWaiting("joined later", "alice", "x", n)
 	r.wantInbox("joined later", late)
-	r.must(r.Store.Acknowledge(r.ctx, n, hold(l, "x")))
+	r.must(r.Store.Acknowledge(r.ctx, n, hold(l, "x"), 0, nil))
 	r.must(r.Store.Commit(r.ctx, l, "x"))
 }

@@ -3,6 +3,7 @@ package statetest
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"imapferry/state"
 )
@@ -22,20 +23,52 @@ func testDue(r *rig) {
 	for _, p := range state.Phases {
 		r.must(r.Store.Release(r.ctx, r.bring(p.String(), p)))
 	}
-	r.wantDue("each phase once", "pending", "copying", "tailing", "cutover")
+	r.wantDue("each phase once", "pending", "copying", "tailing", "cutover", "migrated")
 	l := r.acquire("copying")
-	r.wantDue("one under lease", "pending", "tailing", "cutover")
+	r.wantDue("one under lease", "pending", "tailing", "cutover", "migrated")
 	r.must(r.Store.Release(r.ctx, l))
-	r.wantDue("that one free again, so last", "pending", "tailing", "cutover", "copying")
+	r.wantDue("that one free again, so last of those to be moved", "pending", "tailing", "cutover", "copying", "migrated")
 
 	r.must(r.Store.Release(r.ctx, r.retryLater("pending", 1)))
-	r.wantDue("one to be tried later", "tailing", "cutover", "copying")
+	r.wantDue("one to be tried later", "tailing", "cutover", "copying", "migrated")
 	_, _, err := r.Store.Acquire(r.ctx, "tailing", "v", Short)
 	r.must(err)
 	r.outlast()
-	r.wantDue("a lease that has ended", "cutover", "copying", "tailing")
+	r.wantDue("a lease that has ended", "cutover", "copying", "tailing", "migrated")
 	r.must(r.Store.Renew(r.ctx, r.acquire("tailing"), Long))
-	r.wantDue("taken over and renewed", "cutover", "copying")
+	r.wantDue("taken over and renewed", "cutover", "copying", "migrated")
+}
+
+// A migrated user is due for straggler passes as long as there is one to come, behind all who are still to be moved.
+func testDueMigrated(r *rig) {
+	pass := func(user string, again time.Duration) {
+		r.Helper()
+		l := r.acquire(user)
+		_, err := r.Store.Advance(r.ctx, l, state.Migrated, state.Change{Again: again})
+		r.must(err)
+		r.must(r.Store.Release(r.ctx, l))
+	}
+	for _, u := range []string{"a", "b", "c"} {
+		r.must(r.Store.Release(r.ctx, r.bring(u, state.Migrated)))
+	}
+	r.offer("new")
+	r.wantDue("just switched", "new", "a", "b", "c")
+	if got, err := r.Store.Due(r.ctx, 2); err != nil || !slices.Equal(got, []string{"new", "a"}) {
+		r.Errorf("Due(2) = %q, %v", got, err)
+	}
+	pass("a", Long)
+	pass("b", state.Never)
+	r.wantDue("one later, one never", "new", "c")
+	pass("c", Short)
+	r.outlast()
+	r.wantDue("the time has come", "new", "c")
+	for _, u := range []string{"b", "a"} {
+		_, err := r.Store.Retry(r.ctx, u)
+		r.must(err)
+	}
+	r.wantDue("made due", "new", "c", "b", "a")
+	r.advance(r.acquire("c"), state.Finalized)
+	r.wantDue("finalized", "new", "b", "a")
 }
 
 // A user waits since creation, since the end of the last lease or since the next try, whichever is latest.

@@ -15,8 +15,8 @@ func testDurable(r *rig) {
 	_, err := r.Store.Advance(r.ctx, l, state.Tailing, state.Change{Reason: "later", Fidelity: state.Translated, Retry: Long})
 	r.must(err)
 	f := state.Folder{Name: "\xe4 \"x\"", UIDValidity: 7, TargetUIDValidity: 8, UIDNext: 9, HighestModSeq: 10, Messages: 11, Engine: []byte{0, 255}}
-	r.must(r.Store.PutFolder(r.ctx, l, f))
-	r.must(r.Store.Tally(r.ctx, "alice", 4, 5))
+	r.must(r.Store.PutFolders(r.ctx, l, f))
+	r.must(r.Store.Tally(r.ctx, "alice", 4, map[string]int64{"view": 5}))
 	_, err = r.Store.Claim(r.ctx, "alice", []string{"t1", "t2"})
 	r.must(err)
 	before := r.get("alice")
@@ -26,7 +26,7 @@ func testDurable(r *rig) {
 
 	after := r.get("alice")
 	before.Owner, before.LeaseUntil = "", time.Time{}
-	if after != before {
+	if !same(after, before) {
 		r.Errorf("after the restart %+v, before %+v", after, before)
 	}
 	r.wantFolders("after the restart", "alice", f)

@@ -13,6 +13,7 @@ func (r *rig) wantFenced(what string, l state.Lease, want error) {
 	before, err := r.Store.Get(r.ctx, l.User)
 	known := err == nil
 	folders, _ := r.Store.Folders(r.ctx, l.User)
+	exceptions, _ := r.Store.Exceptions(r.ctx, l.User, "", 9)
 	s := r.Store
 	for _, try := range []struct {
 		name string
@@ -29,8 +30,11 @@ func (r *rig) wantFenced(what string, l state.Lease, want error) {
 			return err
 		}},
 		{"report", func() error { return s.Report(r.ctx, l, state.Progress{Messages: 666}) }},
-		{"put folder", func() error { return s.PutFolder(r.ctx, l, state.Folder{Name: "stale", UIDNext: 666}) }},
+		{"put folder", func() error { return s.PutFolders(r.ctx, l, state.Folder{Name: "stale", UIDNext: 666}) }},
 		{"delete folder", func() error { return s.DeleteFolder(r.ctx, l, "INBOX") }},
+		{"put exceptions", func() error { return s.PutExceptions(r.ctx, l, state.Exception{Class: "stale"}) }},
+		{"delete exception", func() error { return s.DeleteException(r.ctx, l, state.Exception{Class: "kept"}) }},
+		{"delete exceptions", func() error { return s.DeleteExceptions(r.ctx, l, "") }},
 		{"begin cutover", func() error {
 			_, _, err := s.BeginCutover(r.ctx, l, "stale", Long)
 			return err
@@ -47,7 +51,7 @@ func (r *rig) wantFenced(what string, l state.Lease, want error) {
 	if !known {
 		return
 	}
-	if after := r.get(l.User); after != before {
+	if after := r.get(l.User); !same(after, before) {
 		r.Errorf("%s: a stale lease changed %+v to %+v", what, before, after)
 	}
 	after, err := r.Store.Folders(r.ctx, l.User)
@@ -55,13 +59,19 @@ func (r *rig) wantFenced(what string, l state.Lease, want error) {
 	if !slices.EqualFunc(after, folders, sameFolder) {
 		r.Errorf("%s: a stale lease changed the folders", what)
 	}
+	left, err := r.Store.Exceptions(r.ctx, l.User, "", 9)
+	r.must(err)
+	if !slices.Equal(left, exceptions) {
+		r.Errorf("%s: a stale lease changed the exceptions", what)
+	}
 }
 
 // A worker whose user was taken over can do nothing any more, in any phase.
 func testFenceNewer(r *rig) {
 	for _, p := range []state.Phase{state.Pending, state.Copying, state.Tailing, state.Cutover, state.Migrated} {
 		old := r.bring(p.String(), p)
-		r.must(r.Store.PutFolder(r.ctx, old, state.Folder{Name: "INBOX"}))
+		r.must(r.Store.PutFolders(r.ctx, old, state.Folder{Name: "INBOX"}))
+		r.must(r.Store.PutExceptions(r.ctx, old, state.Exception{Class: "kept"}))
 		fresh := r.acquire(p.String()) // the same owner
 		r.wantFenced(p.String()+", acquired again", old, state.ErrLost)
 		r.must(r.Store.Renew(r.ctx, fresh, Short))
@@ -120,9 +130,13 @@ func testFenceCutover(r *rig) {
 
 func testFenceUnknown(r *rig) {
 	r.wantFenced("nobody", state.Lease{User: "nobody", Owner: "w", Epoch: 1}, state.ErrUnknown)
-	r.want("acknowledge for nobody", r.Store.Acknowledge(r.ctx, r.join("n"), state.Hold{User: "nobody", Epoch: 1, Attempt: "x"}), state.ErrUnknown)
+	r.want("acknowledge for nobody", r.Store.Acknowledge(r.ctx, r.join("n"), state.Hold{User: "nobody", Epoch: 1, Attempt: "x"}, 0, nil), state.ErrUnknown)
 	_, err := r.Store.Waiting(r.ctx, "nobody", "x")
 	r.want("waiting for nobody", err, state.ErrUnknown)
 	_, err = r.Store.Folders(r.ctx, "nobody")
 	r.want("folders of nobody", err, state.ErrUnknown)
+	_, err = r.Store.Exceptions(r.ctx, "nobody", "", 9)
+	r.want("exceptions of nobody", err, state.ErrUnknown)
+	_, err = r.Store.CountExceptions(r.ctx, "nobody")
+	r.want("counts for nobody", err, state.ErrUnknown)
 }

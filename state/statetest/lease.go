@@ -19,12 +19,12 @@ func testAcquire(r *rig) {
 	if l != (state.Lease{User: "alice", Owner: "w1", Epoch: 1}) || rec.Epoch != 1 || rec.Owner != "w1" || !rec.LeaseUntil.After(rec.Created) {
 		r.Errorf("lease %+v, record %+v", l, rec)
 	}
-	if rec != r.get("alice") {
+	if !same(rec, r.get("alice")) {
 		r.Error("acquire returned something else than the record")
 	}
 	_, _, err = r.Store.Acquire(r.ctx, "alice", "w2", Long)
 	r.want("acquire while busy", err, state.ErrBusy)
-	if r.get("alice") != rec {
+	if !same(r.get("alice"), rec) {
 		r.Error("a refused acquire changed the record")
 	}
 	again, _, err := r.Store.Acquire(r.ctx, "alice", "w1", Short)

@@ -35,6 +35,8 @@ type account struct {
 	migrated     bool
 	attemptEpoch uint64
 	waiting      map[state.Node]bool
+	touched      map[state.Node][]state.Touched
+	sessions     map[state.Node]int
 	folders      map[string]state.Folder
 }
 
@@ -93,7 +95,7 @@ func (m *model) release(l state.Lease) error {
 	return err
 }
 
-func (m *model) advance(l state.Lease, to state.Phase, c state.Change, retry int) error {
+func (m *model) advance(l state.Lease, to state.Phase, c state.Change, retry, again int) error {
 	a, err := m.held(l)
 	if err != nil {
 		return err
@@ -108,9 +110,15 @@ func (m *model) advance(l state.Lease, to state.Phase, c state.Change, retry int
 		a.Attempts++
 		a.nextTry = m.now + retry
 	}
+	if c.Again != 0 {
+		a.Attempts, a.nextTry = 0, 0
+	}
+	if c.Again > 0 {
+		a.nextTry = m.now + again
+	}
 	a.Reason, a.Fidelity, a.Phase = c.Reason, cmp.Or(c.Fidelity, a.Fidelity), to
 	a.started = a.started || to == state.Copying
-	if to == state.Finalized && a.Fidelity == state.Exact {
+	if to == state.Finalized && a.Fidelity == state.Exact && a.Skipped == 0 {
 		clear(a.folders)
 	}
 	return nil
@@ -127,7 +135,7 @@ func (m *model) begin(l state.Lease, attempt string, budget int) (state.Lease, e
 	a.Phase, a.Reason, a.Attempt, a.Committing, a.deadline = state.Cutover, "", attempt, false, m.now+budget
 	a.Epoch++
 	a.attemptEpoch = a.Epoch
-	a.waiting = map[state.Node]bool{}
+	a.waiting, a.touched, a.sessions = map[state.Node]bool{}, map[state.Node][]state.Touched{}, map[state.Node]int{}
 	for _, n := range m.live() {
 		a.waiting[n] = true
 	}
@@ -137,7 +145,7 @@ func (m *model) begin(l state.Lease, attempt string, budget int) (state.Lease, e
 
 func (a *account) under(attempt string) bool { return a.Phase == state.Cutover && a.Attempt == attempt }
 
-func (m *model) acknowledge(n state.Node, h state.Hold) error {
+func (m *model) acknowledge(n state.Node, h state.Hold, sessions int, touched []state.Touched) error {
 	a := m.users[h.User]
 	switch {
 	case !m.alive(n):
@@ -148,6 +156,11 @@ func (m *model) acknowledge(n state.Node, h state.Hold) error {
 		return state.ErrPhase
 	}
 	delete(a.waiting, n)
+	a.touched[n] = touched
+	delete(a.sessions, n)
+	if sessions > 0 {
+		a.sessions[n] = sessions
+	}
 	return nil
 }
 
@@ -213,23 +226,8 @@ func (m *model) flip(l state.Lease, attempt string, holdMS int64) error {
 	case !a.under(attempt) || !a.Committing:
 		return state.ErrPhase
 	}
-	a.Phase, a.Committing, a.Reason, a.Attempts, a.nextTry, a.waiting = state.Migrated, false, "", 0, 0, nil
+	a.Phase, a.Committing, a.Released, a.Reason, a.Attempts, a.nextTry, a.waiting = state.Migrated, false, false, "", 0, m.now, nil
 	a.HoldMS, a.migrated = holdMS, true
-	return nil
-}
-
-func (m *model) retry(user string) error {
-	a := m.users[user]
-	switch {
-	case a == nil:
-		return state.ErrUnknown
-	case a.Phase.OnTarget():
-		return state.ErrPhase
-	case a.Phase == state.Held:
-		a.Phase, a.Reason, a.Attempts, a.nextTry, a.since = state.Pending, "", 0, 0, m.now
-	case a.nextTry > m.now:
-		a.nextTry = m.now
-	}
 	return nil
 }
 
@@ -244,8 +242,13 @@ func (m *model) due() []string {
 		if a.Phase != state.Cutover {
 			waits = max(waits, a.nextTry)
 		}
-		if a.Phase <= state.Cutover && waits <= m.now {
+		if waits > m.now {
+			continue
+		}
+		if a.Phase <= state.Cutover {
 			at[user] = waits
+		} else if a.Phase == state.Migrated && a.nextTry != 0 {
+			at[user] = waits + long // behind the others
 		}
 	}
 	return slices.SortedFunc(maps.Keys(at), func(a, b string) int { return cmp.Or(cmp.Compare(at[a], at[b]), cmp.Compare(a, b)) })
@@ -260,6 +263,12 @@ func (m *model) live() (live []state.Node) {
 		}
 	}
 	return live
+}
+
+// join returns who has the name, if it is not the caller.
+func (m *model) join(name, former string) (has state.Node, taken bool) {
+	has = m.nodes[name]
+	return has, m.alive(has) && has.Incarnation != former
 }
 
 func (m *model) beat(n state.Node, ttl int) error {

@@ -28,8 +28,9 @@ const (
 	checkEach    = 15 // steps between comparisons of everything
 )
 
-// testRandom walks a store and the model through the same history and compares every answer, the changed record after every step, and counts, lists, queue,
-// nodes, inboxes and folders now and then. So the counters and indexes always equal a recount.
+// testRandom walks a store and the model through the same history and compares every answer, the changed record after
+// every step, and counts, lists, queue, nodes, inboxes and folders now and then. So the counters and indexes always
+// equal a recount.
 func testRandom(r *rig) {
 	seed := uint64(time.Now().UnixNano())
 	r.Logf("seed %d", seed)
@@ -126,7 +127,7 @@ func (h *history) wantRecord(got state.Record, a *account) {
 	}
 	got.Created, got.Started, got.Migrated = time.Time{}, time.Time{}, time.Time{}
 	got.LeaseUntil, got.NextTry, got.Deadline = time.Time{}, time.Time{}, time.Time{}
-	if got != want {
+	if !same(got, want) {
 		h.Errorf("record is\n%+v, want\n%+v", got, want)
 	}
 }
@@ -156,7 +157,7 @@ func (h *history) compare() {
 	}
 	whole, err := h.Store.List(h.ctx, 0, "", 1000)
 	h.must(err)
-	if !slices.Equal(whole, all) {
+	if !slices.EqualFunc(whole, all, same) {
 		h.Errorf("the list of all is not the lists of the phases")
 	}
 	for _, rec := range all {
@@ -176,11 +177,17 @@ func (h *history) wantHold(a *account) {
 	if a.Phase != state.Cutover {
 		_, err := h.Store.Waiting(h.ctx, a.User, a.Attempt)
 		h.want("waiting", err, state.ErrPhase)
+		_, err = h.Store.Touched(h.ctx, a.User, a.Attempt)
+		h.want("touched", err, state.ErrPhase)
+		_, err = h.Store.Sessions(h.ctx, a.User, a.Attempt)
+		h.want("sessions", err, state.ErrPhase)
 		return
 	}
 	want := h.m.waitingFor(a)
 	slices.SortFunc(want, func(a, b state.Node) int { return cmp.Compare(a.Name, b.Name) })
 	h.wantWaiting("history", a.User, a.Attempt, want...)
+	h.wantSessions("history", a.User, a.Attempt, a.sessions)
+	h.wantTouched("history", a.User, a.Attempt, slices.Concat(slices.Collect(maps.Values(a.touched))...)...)
 }
 
 // inboxes compares the inbox of each node that lives, and remembers the holds.

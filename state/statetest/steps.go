@@ -7,7 +7,8 @@ import (
 	"imapferry/state"
 )
 
-// step does one random thing, to the store and to the model. What runs Short is outlasted at once, so that the clock of the store never decides.
+// step does one random thing, to the store and to the model. What runs Short is outlasted at once, so that the clock
+// of the store never decides.
 func (h *history) step() {
 	steps := []struct {
 		weight int
@@ -15,7 +16,7 @@ func (h *history) step() {
 	}{
 		{6, h.stepOffer}, {14, h.stepAcquire}, {3, h.stepRenew}, {4, h.stepRelease}, {30, h.stepAdvance}, {4, h.stepReport}, {6, h.stepFolder},
 		{10, h.stepBegin}, {14, h.stepAcknowledge}, {4, h.stepCallOff}, {8, h.stepCommit}, {8, h.stepSwitch},
-		{4, h.stepRetry}, {2, h.stepTally}, {3, h.stepClaim}, {3, h.stepNode},
+		{4, h.stepRetry}, {1, h.stepPark}, {2, h.stepReleaseUser}, {6, h.stepTally}, {3, h.stepClaim}, {3, h.stepNode},
 	}
 	total := 0
 	for _, s := range steps {
@@ -38,11 +39,13 @@ func (h *history) span() (time.Duration, int) {
 	return Long, long
 }
 
-// spend lets what was short end.
+// spend lets what was short end. A dead node is dead when somebody has looked.
 func (h *history) spend(d time.Duration) {
 	if d == Short {
 		h.outlast()
 		h.m.now += tick
+		_, err := h.Store.Live(h.ctx)
+		h.must(err)
 	}
 }
 
@@ -89,18 +92,24 @@ func (h *history) stepAdvance() {
 		to = min(a.Phase+1, state.Finalized)
 	}
 	c := state.Change{Reason: pick(h, []string{"", "why"}), Fidelity: pick(h, []state.Fidelity{"", "", state.Exact, state.Translated, state.Reset})}
-	retry := 0
-	if h.IntN(4) == 0 {
+	retry, again := 0, 0
+	switch h.IntN(8) {
+	case 0, 1:
 		c.Retry, retry = h.span()
+	case 2:
+		c.Again, again = h.span()
+	case 3:
+		c.Again = state.Never
 	}
 	_, err := h.Store.Advance(h.ctx, l, to, c)
-	want := h.m.advance(l, to, c, retry)
+	want := h.m.advance(l, to, c, retry, again)
 	h.spend(c.Retry)
+	h.spend(c.Again)
 	h.same("advance to "+to.String(), l.User, err, want)
 }
 
 func (h *history) stepReport() {
-	l, p := h.lease(), state.Progress{Messages: h.Int64N(100), HoldMS: h.Int64N(100)}
+	l, p := h.lease(), state.Progress{Messages: h.Int64N(100), HoldMS: h.Int64N(100), Skipped: h.Int64N(2), Stragglers: h.Int64N(100), LastPass: time.Unix(h.Int64N(100), 1000).UTC()}
 	err := h.Store.Report(h.ctx, l, p)
 	a, want := h.m.held(l)
 	if want == nil {
@@ -120,7 +129,7 @@ func (h *history) stepFolder() {
 		h.same("delete folder", l.User, err, want)
 		return
 	}
-	err := h.Store.PutFolder(h.ctx, l, f)
+	err := h.Store.PutFolders(h.ctx, l, f)
 	if want == nil {
 		a.folders[f.Name] = f
 	}
@@ -148,7 +157,12 @@ func (h *history) stepAcknowledge() {
 	if live := h.m.live(); len(live) > 0 && h.IntN(4) > 0 {
 		n = pick(h, live)
 	}
-	h.same("acknowledge by "+n.Name, hold.User, h.Store.Acknowledge(h.ctx, n, hold), h.m.acknowledge(n, hold))
+	var touched []state.Touched
+	for i := range h.IntN(4) {
+		touched = append(touched, state.Touched{Folder: fmt.Sprint("f", i), Age: time.Duration(h.IntN(1000)), UID: uint32(h.IntN(3))})
+	}
+	sessions := h.IntN(3)
+	h.same("acknowledge by "+n.Name, hold.User, h.Store.Acknowledge(h.ctx, n, hold, sessions, touched), h.m.acknowledge(n, hold, sessions, touched))
 }
 
 func (h *history) stepCallOff() {
@@ -179,15 +193,26 @@ func (h *history) stepRetry() {
 	h.same("retry", user, err, h.m.retry(user))
 }
 
+func (h *history) stepPark() {
+	user := h.user()
+	_, err := h.Store.Park(h.ctx, user)
+	h.same("park", user, err, h.m.park(user))
+}
+
+func (h *history) stepReleaseUser() {
+	user := h.user()
+	_, err := h.Store.ReleaseUser(h.ctx, user)
+	h.same("release user", user, err, h.m.releaseUser(user))
+}
+
 func (h *history) stepTally() {
 	user := h.user()
-	err := h.Store.Tally(h.ctx, user, 1, 2)
-	var want error = state.ErrUnknown
-	if a := h.m.users[user]; a != nil {
-		a.Moved++
-		a.Disconnected += 2
-		want = nil
+	ended := map[string]int64{}
+	for range h.IntN(3) {
+		ended[pick(h, []string{"view", "restless", state.EndedOther, fmt.Sprint("reason-", h.IntN(2*state.MaxEnded))})] = h.Int64N(3)
 	}
+	err := h.Store.Tally(h.ctx, user, 1, ended)
+	want := h.m.tally(user, 1, ended)
 	h.same("tally", user, err, want)
 }
 
@@ -208,7 +233,14 @@ func (h *history) stepNode() {
 	switch h.IntN(3) {
 	case 0:
 		name := fmt.Sprintf("n%d", h.IntN(3))
-		n, err := h.Store.Join(h.ctx, name, d)
+		former := pick(h, []string{"made up", h.m.nodes[name].Incarnation})
+		has, taken := h.m.join(name, former)
+		n, err := h.Store.Join(h.ctx, name, d, former)
+		if taken {
+			h.log = append(h.log, fmt.Sprintf("join %s: %v", name, err))
+			h.wantTaken("history", has, err)
+			return
+		}
 		h.must(err)
 		h.m.nodes[name], h.m.until[name] = n, h.m.now+ttl
 		h.nodes = append(h.nodes, n)

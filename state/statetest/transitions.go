@@ -30,13 +30,13 @@ func testTransitions(r *rig) {
 			after, err := r.Store.Advance(r.ctx, l, to, state.Change{Reason: "why"})
 			if verdict != "y" {
 				r.want(user, err, state.ErrPhase)
-				if got := r.get(user); got != before {
+				if got := r.get(user); !same(got, before) {
 					r.Errorf("%s: a refused transition changed %+v to %+v", user, before, got)
 				}
 				continue
 			}
 			r.want(user, err, nil)
-			if after.Phase != to || after.Reason != "why" || after.Epoch != l.Epoch || after != r.get(user) {
+			if after.Phase != to || after.Reason != "why" || after.Epoch != l.Epoch || !same(after, r.get(user)) {
 				r.Errorf("%s: %+v", user, after)
 			}
 			if may := from == to || from.CanBecome(to); !may {
@@ -82,12 +82,18 @@ func testChange(r *rig) {
 	if rec := step(state.Tailing, state.Change{}); rec.Fidelity != state.Exact {
 		r.Errorf("an empty fidelity replaced one: %+v", rec)
 	}
+	if rec := step(state.Tailing, state.Change{Again: Long}); rec.Attempts != 0 || until(rec.NextTry, rec.Created) < Long-time.Minute {
+		r.Errorf("again later, without failure: %+v", rec)
+	}
+	if rec := step(state.Tailing, state.Change{Again: state.Never}); rec.Attempts != 0 || !rec.NextTry.IsZero() {
+		r.Errorf("never again: %+v", rec)
+	}
 	step(state.Copying, state.Change{Retry: Long})
 	if rec := step(state.Held, state.Change{Fidelity: state.Reset}); rec.Fidelity != state.Reset || rec.Attempts != 1 || rec.Started != started {
 		r.Errorf("held: %+v", rec)
 	}
 	long := strings.Repeat("é", state.MaxReason) + "\xff"
-	if rec := step(state.Held, state.Change{Reason: long}); len(rec.Reason) > state.MaxReason || !strings.HasPrefix(rec.Reason, "éé") || rec != r.get("alice") {
+	if rec := step(state.Held, state.Change{Reason: long}); len(rec.Reason) > state.MaxReason || !strings.HasPrefix(rec.Reason, "éé") || !same(rec, r.get("alice")) {
 		r.Errorf("a long reason: %q", rec.Reason)
 	}
 }
@@ -97,18 +103,19 @@ func until(t, from time.Time) time.Duration { return t.Sub(from) }
 func testChangeInvalid(r *rig) {
 	l := r.acquire("alice")
 	before := r.get("alice")
-	for _, c := range []state.Change{{Fidelity: "perfect"}, {Retry: -time.Second}} {
+	for _, c := range []state.Change{{Fidelity: "perfect"}, {Retry: -time.Second}, {Again: -time.Second}, {Retry: 1, Again: 1}} {
 		_, err := r.Store.Advance(r.ctx, l, state.Copying, c)
 		r.want(fmt.Sprintf("%+v", c), err, state.ErrInvalid)
 	}
-	if r.get("alice") != before {
+	if !same(r.get("alice"), before) {
 		r.Error("a refused change was written")
 	}
 }
 
 func testReport(r *rig) {
 	l := r.bring("alice", state.Copying)
-	p := state.Progress{Folders: 3, Messages: 1 << 40, MessagesDone: 5, BytesDone: 1 << 60, Exceptions: 1, HoldMS: 7}
+	p := state.Progress{Folders: 3, Excluded: 2, Messages: 1 << 40, MessagesDone: 5, BytesDone: 1 << 60, Exceptions: 1, HoldMS: 7, Skipped: 4, Stragglers: 3, StragglersLeft: 1,
+		LastStraggler: time.Date(2030, 1, 2, 3, 4, 5, 6000, time.UTC), LastPass: time.Date(2030, 1, 2, 3, 4, 6, 0, time.UTC)}
 	r.must(r.Store.Report(r.ctx, l, p))
 	if rec := r.get("alice"); rec.Progress != p || rec.Phase != state.Copying {
 		r.Errorf("after a report: %+v", rec)

@@ -16,10 +16,10 @@ func testOffer(r *rig) {
 	}
 	again, err := r.Store.Offer(r.ctx, "alice@a.example")
 	r.must(err)
-	if again != first {
+	if !same(again, first) {
 		r.Errorf("second offer: %+v, want %+v", again, first)
 	}
-	if got := r.get("alice@a.example"); got != first {
+	if got := r.get("alice@a.example"); !same(got, first) {
 		r.Errorf("get: %+v, want %+v", got, first)
 	}
 	l := r.bring("alice@a.example", state.Tailing)
@@ -103,7 +103,7 @@ func testList(r *rig) {
 			r.Errorf("List(%v, %q, %d) = %q, want %q", c.phase, c.after, c.limit, got, c.want)
 		}
 		for _, rec := range page {
-			if rec != r.get(rec.User) {
+			if !same(rec, r.get(rec.User)) {
 				r.Errorf("list and get differ on %s", rec.User)
 			}
 		}
@@ -180,7 +180,7 @@ func testRetry(r *rig) {
 	if rec.Phase != state.Pending || rec.Reason != "" || rec.Attempts != 0 || !rec.NextTry.IsZero() {
 		r.Errorf("after held: %+v", rec)
 	}
-	if rec != r.get("held") {
+	if !same(rec, r.get("held")) {
 		r.Error("retry returned something else than the record")
 	}
 	r.wantDue("a user out of held is due", "held")
@@ -193,14 +193,82 @@ func testRetry(r *rig) {
 	}
 	r.wantDue("the next try is due now", "held")
 
-	for _, p := range []state.Phase{state.Migrated, state.Finalized} {
+	r.bring("finalized", state.Finalized)
+	before := r.get("finalized")
+	_, err = r.Store.Retry(r.ctx, "finalized")
+	r.want("retry of a user who is finalized", err, state.ErrPhase)
+	if !same(r.get("finalized"), before) {
+		r.Error("a refused retry changed the record")
+	}
+}
+
+func testPark(r *rig) {
+	_, err := r.Store.Park(r.ctx, "nobody")
+	r.want("park for an unknown user", err, state.ErrUnknown)
+	for _, p := range state.Phases {
 		r.bring(p.String(), p)
-		before := r.get(p.String())
-		_, err := r.Store.Retry(r.ctx, p.String())
-		r.want("retry of a user who is "+p.String(), err, state.ErrPhase)
-		if r.get(p.String()) != before {
-			r.Errorf("a refused retry changed %v", p)
+		rec, err := r.Store.Park(r.ctx, p.String())
+		if p.OnTarget() {
+			r.want("park for a user who is "+p.String(), err, state.ErrPhase)
+			continue
 		}
+		r.must(err)
+		if now := r.get(p.String()); !same(rec, now) || !rec.Park {
+			r.Errorf("%v: %+v, then %+v", p, rec, now)
+		}
+	}
+	rec, err := r.Store.Retry(r.ctx, state.Held.String())
+	r.must(err)
+	if !rec.Park || rec.Phase != state.Pending {
+		r.Errorf("after retry: %+v", rec)
+	}
+}
+
+// A release stands until the switch, over every cutover that is called off, and makes the next try due.
+func testReleaseUser(r *rig) {
+	_, err := r.Store.ReleaseUser(r.ctx, "nobody")
+	r.want("release of an unknown user", err, state.ErrUnknown)
+	for _, p := range state.Phases {
+		r.bring(p.String(), p)
+		rec, err := r.Store.ReleaseUser(r.ctx, p.String())
+		if p.OnTarget() {
+			r.want("release of a user who is "+p.String(), err, state.ErrPhase)
+			continue
+		}
+		r.must(err)
+		if now := r.get(p.String()); !same(rec, now) || !rec.Released || rec.Phase != p {
+			r.Errorf("%v: %+v, then %+v", p, rec, now)
+		}
+	}
+	l := r.bring("alice", state.Tailing)
+	_, err = r.Store.Advance(r.ctx, l, state.Tailing, state.Change{Reason: "ready", Again: Long})
+	r.must(err)
+	r.must(r.Store.Release(r.ctx, l))
+	rec, err := r.Store.ReleaseUser(r.ctx, "alice")
+	r.must(err)
+	if rec.Phase != state.Tailing || rec.Reason != "ready" || rec.NextTry.IsZero() || rec.NextTry.Sub(rec.Created) > Long/2 {
+		r.Errorf("released: %+v", rec)
+	}
+	r.Reopen()
+	r.outlast()
+	due, err := r.Store.Due(r.ctx, 99)
+	r.must(err)
+	if !slices.Contains(due, "alice") {
+		r.Errorf("due are %q, without the released one", due)
+	}
+	l = r.acquire("alice")
+	if rec, err = r.Store.Advance(r.ctx, l, state.Tailing, state.Change{Reason: "ready", Again: Long}); err != nil || !rec.Released {
+		r.Errorf("the worker is not told of the release: %+v, %v", rec, err)
+	}
+	l = r.begin(l, "x")
+	r.must(r.Store.CallOff(r.ctx, l, "x", "off"))
+	l = r.begin(l, "y")
+	if rec := r.get("alice"); !rec.Released {
+		r.Errorf("a cutover that was called off has used the release up: %+v", rec)
+	}
+	r.must(r.Store.Commit(r.ctx, l, "y"))
+	if rec, err := r.Store.Switch(r.ctx, l, "y", 0); err != nil || rec.Released {
+		r.Errorf("switched: %+v, %v", rec, err)
 	}
 }
 
@@ -213,21 +281,4 @@ func (r *rig) retryLater(user string, times int) state.Lease {
 		r.must(err)
 	}
 	return l
-}
-
-func testTally(r *rig) {
-	r.want("tally of an unknown user", r.Store.Tally(r.ctx, "nobody", 1, 1), state.ErrUnknown)
-	r.bring("alice", state.Migrated)
-	r.must(r.Store.Tally(r.ctx, "alice", 3, 0))
-	r.must(r.Store.Tally(r.ctx, "alice", 1, 2))
-	r.must(r.Store.Tally(r.ctx, "alice", 0, 0))
-	r.want("tally of less than nothing", r.Store.Tally(r.ctx, "alice", -1, 0), state.ErrInvalid)
-	r.want("tally of less than nothing", r.Store.Tally(r.ctx, "alice", 0, -1), state.ErrInvalid)
-	if rec := r.get("alice"); rec.Moved != 4 || rec.Disconnected != 2 {
-		r.Errorf("moved %d, disconnected %d, want 4, 2", rec.Moved, rec.Disconnected)
-	}
-	r.together(20, func(int) error { return r.Store.Tally(r.ctx, "alice", 1, 1) })
-	if rec := r.get("alice"); rec.Moved != 24 || rec.Disconnected != 22 {
-		r.Errorf("after 20 at once: moved %d, disconnected %d, want 24, 22", rec.Moved, rec.Disconnected)
-	}
 }

@@ -69,18 +69,22 @@ func testCanceled(r *rig) {
 		func() error { _, err := s.Due(ctx, 9); return err },
 		func() error { _, err := s.Claim(ctx, "alice", []string{"t"}); return err },
 		func() error { _, err := s.Retry(ctx, "alice"); return err },
-		func() error { return s.Tally(ctx, "alice", 1, 1) },
+		func() error { _, err := s.Park(ctx, "alice"); return err },
+		func() error { _, err := s.ReleaseUser(ctx, "alice"); return err },
+		func() error { return s.Tally(ctx, "alice", 1, map[string]int64{"view": 1}) },
 		func() error { _, err := s.Folders(ctx, "alice"); return err },
 		func() error { _, _, err := s.Acquire(ctx, "alice", "w", Long); return err },
 		func() error { return s.Renew(ctx, l, Long) },
 		func() error { return s.Release(ctx, l) },
 		func() error { _, err := s.Advance(ctx, l, state.Copying, state.Change{}); return err },
 		func() error { return s.Report(ctx, l, state.Progress{Messages: 1}) },
-		func() error { return s.PutFolder(ctx, l, state.Folder{Name: "INBOX"}) },
+		func() error { return s.PutFolders(ctx, l, state.Folder{Name: "INBOX"}) },
 		func() error { return s.DeleteFolder(ctx, l, "INBOX") },
 		func() error { _, _, err := s.BeginCutover(ctx, l, "x", Long); return err },
-		func() error { return s.Acknowledge(ctx, n, hold(l, "x")) },
+		func() error { return s.Acknowledge(ctx, n, hold(l, "x"), 0, nil) },
 		func() error { _, err := s.Waiting(ctx, "alice", "x"); return err },
+		func() error { _, err := s.Touched(ctx, "alice", "x"); return err },
+		func() error { _, err := s.Sessions(ctx, "alice", "x"); return err },
 		func() error { return s.CallOff(ctx, l, "x", "") },
 		func() error { return s.Commit(ctx, l, "x") },
 		func() error { _, err := s.Switch(ctx, l, "x", 0); return err },
@@ -93,7 +97,7 @@ func testCanceled(r *rig) {
 	} {
 		r.want(fmt.Sprintf("call %d", i), run(), context.Canceled)
 	}
-	if after := r.get("alice"); after != before {
+	if after := r.get("alice"); !same(after, before) {
 		r.Errorf("calls that were canceled changed %+v to %+v", before, after)
 	}
 	r.wantLive("after calls that were canceled", n)

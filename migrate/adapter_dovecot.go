@@ -60,37 +60,64 @@ func (d *dovecotAdapter) fidelity() state.Fidelity { return state.Exact }
 // resynchronises by CONDSTORE or QRESYNC (RFC 7162) is told all flags once, and misses none.
 const modSeqLead = 1 << 32
 
-func (d *dovecotAdapter) prepare(ctx context.Context, user, folder string, source status) error {
-	return d.update(ctx, user, folder, map[string]any{"minHighestModseq": source.modSeq + modSeqLead})
+// prepare leaves out folders whose source has told nobody a mod-sequence.
+func (d *dovecotAdapter) prepare(ctx context.Context, dst *client, user string, folders []*mailbox) error {
+	var updates []update
+	for _, m := range folders {
+		if m.status.modSeq != 0 {
+			updates = append(updates, update{dst.there(m.name), "minHighestModseq", m.status.modSeq + modSeqLead})
+		}
+	}
+	return d.update(ctx, user, updates...)
 }
 
-func (d *dovecotAdapter) skip(ctx context.Context, _ *client, user, folder string, _, to uint32) error {
-	return d.update(ctx, user, folder, map[string]any{"minNextUid": to})
+func (d *dovecotAdapter) skip(ctx context.Context, dst *client, user, folder string, _, to uint32) error {
+	return d.update(ctx, user, update{dst.there(folder), "minNextUid", uint64(to)})
 }
 
-func (d *dovecotAdapter) setUIDValidity(ctx context.Context, user, folder string, v uint32) error {
-	return d.update(ctx, user, folder, map[string]any{"uidValidity": v})
+func (d *dovecotAdapter) setUIDValidity(ctx context.Context, dst *client, user string, folders []*mailbox) error {
+	var updates []update
+	for _, m := range folders {
+		updates = append(updates, update{dst.there(m.name), "uidValidity", uint64(m.status.uidValidity)})
+	}
+	return d.update(ctx, user, updates...)
 }
 
 func (d *dovecotAdapter) clearInbox(ctx context.Context, _ *client, user string) error {
-	return d.call(ctx, "mailboxDelete", map[string]any{"user": user, "mailbox": []string{wire.Inbox}})
+	return d.call(ctx, []doveadmCommand{{"mailboxDelete", wire.Inbox, map[string]any{"user": user, "mailbox": []string{wire.Inbox}}}})
 }
 
-func (d *dovecotAdapter) update(ctx context.Context, user, folder string, params map[string]any) error {
-	utf8, err := wire.DecodeName(folder)
-	if err != nil {
-		return holdf("%s: doveadm cannot name the folder: %v; rename it at the source", wire.Quoted(folder), err)
+// update is one number that doveadm can set of a folder, which has its name at the target.
+type update struct {
+	folder, param string
+	value         uint64
+}
+
+// update makes all updates by one call.
+func (d *dovecotAdapter) update(ctx context.Context, user string, updates ...update) error {
+	var commands []doveadmCommand
+	for _, u := range updates {
+		utf8, err := wire.DecodeName(u.folder)
+		if err != nil {
+			return holdf("%s: doveadm cannot name the folder: %v; rename it at the source, then retry", wire.Quoted(u.folder), err)
+		}
+		commands = append(commands, doveadmCommand{"mailboxUpdate", u.folder, map[string]any{"user": user, "mailbox": utf8, u.param: u.value}})
 	}
-	params["user"], params["mailbox"] = user, utf8
-	if err := d.call(ctx, "mailboxUpdate", params); err != nil {
-		return fmt.Errorf("update %s: %w", wire.Quoted(folder), err)
+	if len(commands) == 0 {
+		return nil
 	}
-	return nil
+	return d.call(ctx, commands)
+}
+
+// doveadmCommand is one command of a call, about one folder.
+type doveadmCommand struct {
+	name, folder string
+	params       map[string]any
 }
 
 // doveadmError is a command that the server could run and that failed.
 type doveadmError struct {
-	command string
+	command string // with its folder
 	typ     string // exitCode, unknownMethod, invalidRequest
 	exit    int
 }
@@ -107,9 +134,14 @@ func (e *doveadmError) Error() string {
 	return fmt.Sprintf("doveadm %s: exit code %d", e.command, e.exit)
 }
 
-// call runs one command. A server that drops the connection without an answer has usually crashed over the command.
-func (d *dovecotAdapter) call(ctx context.Context, command string, params map[string]any) error {
-	body, err := json.Marshal([]any{[]any{command, params, "f"}})
+// call runs commands, all of them even if one fails. A server that drops the connection without an answer has usually crashed
+// over a command.
+func (d *dovecotAdapter) call(ctx context.Context, commands []doveadmCommand) error {
+	list := make([]any, len(commands))
+	for i, c := range commands {
+		list[i] = []any{c.name, c.params, "f"}
+	}
+	body, err := json.Marshal(list)
 	if err != nil {
 		return err
 	}
@@ -121,39 +153,52 @@ func (d *dovecotAdapter) call(ctx context.Context, command string, params map[st
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := d.http.Do(req)
 	if err != nil {
-		return fmt.Errorf("doveadm %s: %w", command, err)
+		return fmt.Errorf("doveadm: %w", err)
 	}
 	defer resp.Body.Close()
 	switch resp.StatusCode {
 	case http.StatusOK:
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return holdf("target.doveadm_api_key: doveadm refuses it (HTTP %d)", resp.StatusCode)
+		return holdf("target.doveadm_api_key: doveadm refuses it (HTTP %d); give the doveadm_api_key of the server, then retry", resp.StatusCode)
 	default:
-		return fmt.Errorf("doveadm %s: HTTP %s", command, resp.Status)
+		return fmt.Errorf("doveadm: HTTP %s", resp.Status)
 	}
-	return readDoveadm(command, io.LimitReader(resp.Body, doveadmAnswer))
+	return readDoveadm(commands, io.LimitReader(resp.Body, doveadmAnswer))
 }
 
-// readDoveadm reads [["doveadmResponse",[…],"f"]] or [["error",{"type":"exitCode","exitCode":68},"f"]].
-func readDoveadm(command string, r io.Reader) error {
+// readDoveadm reads an answer to each command: ["doveadmResponse",[…],"f"] or ["error",{"type":"exitCode","exitCode":68},"f"].
+func readDoveadm(commands []doveadmCommand, r io.Reader) error {
 	var answers [][]json.RawMessage
 	if err := json.NewDecoder(r).Decode(&answers); err != nil {
-		return fmt.Errorf("doveadm %s: read answer: %w", command, err)
+		return fmt.Errorf("doveadm: read answer: %w", err)
 	}
-	if len(answers) != 1 || len(answers[0]) < 2 {
-		return fmt.Errorf("doveadm %s: %d answers instead of one", command, len(answers))
+	if len(answers) != len(commands) {
+		return fmt.Errorf("doveadm: %d answers instead of %d", len(answers), len(commands))
 	}
-	if string(answers[0][0]) == `"doveadmResponse"` {
+	for i, a := range answers {
+		if err := commands[i].outcome(a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *doveadmCommand) outcome(answer []json.RawMessage) error {
+	what := c.name + " " + wire.Quoted(c.folder)
+	if len(answer) < 2 {
+		return fmt.Errorf("doveadm %s: answer without content", what)
+	}
+	if string(answer[0]) == `"doveadmResponse"` {
 		return nil
 	}
 	var failure struct {
 		Type     string `json:"type"`
 		ExitCode int    `json:"exitCode"`
 	}
-	if err := json.Unmarshal(answers[0][1], &failure); err != nil {
-		return fmt.Errorf("doveadm %s: read answer: %w", command, err)
+	if err := json.Unmarshal(answer[1], &failure); err != nil {
+		return fmt.Errorf("doveadm %s: read answer: %w", what, err)
 	}
-	return &doveadmError{command, failure.Type, failure.ExitCode}
+	return &doveadmError{what, failure.Type, failure.ExitCode}
 }
 
 // probe reports whether the API answers and takes the key: a GET lists the commands.

@@ -1,0 +1,97 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"imapferry/state"
+)
+
+// runNode runs n until the returned function is called.
+func runNode(t *testing.T, n *Node) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		n.run(ctx)
+		close(done)
+	}()
+	return func() { cancel(); <-done }
+}
+
+// takenBy is what a store says of a name that a process has which was just heard of.
+func takenBy(silent time.Duration) *state.Taken {
+	return &state.Taken{Node: state.Node{Name: "n1", Incarnation: "other"}, Since: time.Now(), Silent: silent, TTL: 30 * time.Second}
+}
+
+// A node that was killed starts anew: it waits for as long as it takes itself to be dead, says so once, and serves.
+func TestJoinWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newFakeStore()
+		store.taken = takenBy(10 * time.Second)
+		time.AfterFunc(23*time.Second, func() { store.do(func() { store.taken = nil }) })
+		n := newNode("n1", 30*time.Second, store, nil, testLog(t))
+		began, told := time.Now(), 0
+		err := n.enter(t.Context(), func(taken *state.Taken) {
+			told++
+			if left := taken.Left(); left != 23*time.Second {
+				t.Errorf("waits for %s", left)
+			}
+		})
+		if waited := time.Since(began); err != nil || waited < 23*time.Second || waited > 24*time.Second || told != 1 {
+			t.Errorf("joined after %s, told %d times: %v", waited, told, err)
+		}
+		if !n.life.valid(time.Now()) {
+			t.Error("not alive")
+		}
+	})
+}
+
+// The other process lives on: two nodes have one name, which the operator must mend.
+func TestJoinRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newFakeStore()
+		store.taken = takenBy(0)
+		n := newNode("n1", 30*time.Second, store, nil, testLog(t))
+		began := time.Now()
+		err := n.enter(t.Context(), nil)
+		if waited := time.Since(began); !errors.As(err, new(*state.Taken)) || waited < 33*time.Second || waited > 34*time.Second {
+			t.Errorf("after %s: %v", waited, err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := n.enter(ctx, nil); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("told to stop: %v", err)
+		}
+	})
+}
+
+// The answer to a Join is lost. What it has registered is this process, so the next one need not wait for its death.
+func TestJoinAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newFakeStore()
+		n := newNode("n1", 30*time.Second, store, nil, testLog(t))
+		if err := n.enter(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
+		store.do(func() { store.fenced, store.lost = true, 1 })
+		time.Sleep(10 * time.Second)
+		n.beat(t.Context())
+		if n.life.valid(time.Now()) {
+			t.Error("refused, and takes itself for alive")
+		}
+		store.do(func() { store.fenced = true })
+		time.Sleep(time.Second)
+		n.beat(t.Context())
+		if want := [][]string{nil, {"b"}, {"b", "c"}}; !slices.EqualFunc(store.formers, want, slices.Equal) {
+			t.Errorf("joined as former %q, want %q", store.formers, want)
+		}
+		if got := n.me().Incarnation; got != "d" || !slices.Equal(n.former, []string{"d"}) {
+			t.Errorf("joined as %s, former %q", got, n.former)
+		}
+	})
+}

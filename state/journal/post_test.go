@@ -1,0 +1,90 @@
+package journal_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"imapferry/state"
+	"imapferry/state/boltstate"
+	"imapferry/state/journal"
+)
+
+// TestPost gives back to a store what it has lost, and changes nothing of what it has.
+func TestPost(t *testing.T) {
+	dir := t.TempDir()
+	store, err := boltstate.Open(filepath.Join(dir, "state"), boltstate.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	j := open(t, filepath.Join(dir, "journal"))
+	for _, s := range samples {
+		if err := j.Note(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := store.Offer(t.Context(), "alice"); err != nil { // older; the others are gone
+		t.Fatal(err)
+	}
+	if _, err := store.Offer(t.Context(), "dave"); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []int{len(samples), 0} {
+		if n, err := j.Post(t.Context(), store); n != want || err != nil {
+			t.Errorf("repaired %d, want %d (%v)", n, want, err)
+		}
+	}
+	for _, s := range samples {
+		rec, err := store.Get(t.Context(), s.User)
+		if err != nil || rec.Phase != state.Migrated || rec.Fidelity != s.Fidelity || rec.Attempt != s.Attempt {
+			t.Errorf("%q is %+v (%v)", s.User, rec, err)
+		}
+		folders, err := store.Folders(t.Context(), s.User)
+		if err != nil || len(folders) != len(s.Folders) {
+			t.Errorf("%q has %v (%v)", s.User, folders, err)
+		}
+	}
+	if rec, err := store.Get(t.Context(), "dave"); err != nil || rec.Phase != state.Pending {
+		t.Errorf("dave, whom the journal does not know, is %+v (%v)", rec, err)
+	}
+}
+
+// failing is a store that fails at the n-th call.
+type failing struct {
+	journal.Store
+	mu sync.Mutex
+	n  int
+}
+
+var errAway = errors.New("away")
+
+func (f *failing) Get(ctx context.Context, user string) (state.Record, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.n--; f.n <= 0 {
+		return state.Record{}, errAway
+	}
+	return state.Record{Phase: state.Migrated}, nil
+}
+
+// TestPostFails demands that a store that cannot be asked does not count as whole.
+func TestPostFails(t *testing.T) {
+	j := open(t, filepath.Join(t.TempDir(), "journal"))
+	for i := range 40 {
+		if err := j.Note(journal.Switch{User: fmt.Sprint("user", i), Attempt: "x"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, n := range []int{1, 20, 40} {
+		if _, err := j.Post(t.Context(), &failing{n: n}); !errors.Is(err, errAway) {
+			t.Errorf("failing at call %d: %v", n, err)
+		}
+	}
+	if _, err := j.Post(t.Context(), &failing{n: 41}); err != nil {
+		t.Error(err)
+	}
+}
