@@ -32,6 +32,7 @@ type fakeStore struct {
 	gets    int
 	formers [][]string    // of each Join
 	taken   *state.Taken  // what Join returns
+	late    time.Duration // how long after its look Join returns that
 	slow    time.Duration // Beat and Inbox are
 	hangs   bool          // Beat and Inbox answer nothing
 	lost    int           // how many answers of Join are yet to be lost
@@ -181,8 +182,11 @@ func (s *fakeStore) Join(_ context.Context, name string, _ time.Duration, former
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.formers = append(s.formers, former)
-	if s.taken != nil {
-		return state.Node{}, s.taken
+	if taken := s.taken; taken != nil {
+		s.mu.Unlock()
+		time.Sleep(s.late)
+		s.mu.Lock()
+		return state.Node{}, taken
 	}
 	s.joins++
 	s.fenced = false

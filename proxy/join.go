@@ -19,6 +19,7 @@ const (
 func (n *Node) enter(ctx context.Context, waits func(*state.Taken)) error {
 	var until time.Time
 	for {
+		began := time.Now()
 		err := n.join(ctx)
 		var taken *state.Taken
 		switch {
@@ -31,7 +32,7 @@ func (n *Node) enter(ctx context.Context, waits func(*state.Taken)) error {
 			if waits != nil {
 				waits(taken)
 			}
-		case time.Now().After(until):
+		case began.After(until): // one that has begun before may have looked a moment too early
 			return err
 		}
 		if err := wait(ctx, nil, min(joinPoll, n.ttl/30)); err != nil {

@@ -51,6 +51,20 @@ func TestJoinWaits(t *testing.T) {
 	})
 }
 
+// A store that takes its time looks at the other process a moment before it counts as dead, and answers a moment after. The next try
+// must still come, or a node that was killed would not start again.
+func TestJoinWaitsForSlowStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newFakeStore()
+		store.taken, store.late = takenBy(0), 2*time.Second
+		time.AfterFunc(35*time.Second, func() { store.do(func() { store.taken = nil }) })
+		n := newNode("n1", 30*time.Second, store, nil, testLog(t))
+		if err := n.enter(t.Context(), nil); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // The other process lives on: two nodes have one name, which the operator must mend.
 func TestJoinRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -62,7 +62,7 @@ type Store struct {
 	// through. It is taken before mu.
 	write sync.Mutex
 
-	// mu is held for moments only, so that reading a record never waits for the disk. Changed with both held, read with either.
+	// mu is held for moments only, never while something is written, so that reading a record does not wait for the disk. Changed with both held, read with either.
 	mu       sync.RWMutex
 	closed   bool
 	leases   map[string]lease          // by user; ended ones until keep has noted it

@@ -11,11 +11,16 @@ import (
 	"imapferry/state"
 )
 
-// shown completes what the file has of a user with what is in memory. Both are read one after the other, so a lease
-// is shown only with its own epoch.
+// shown completes what the file has of a user with what is in memory.
 func (s *Store) shown(e entry) state.Record {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
+	return s.complete(e)
+}
+
+// complete is shown for who holds mu. It must be held since before the file was read: progress moves from memory to the file, and a
+// reader between the two would find it in neither. A lease is shown only with its own epoch, since a new one is in the file first.
+func (s *Store) complete(e entry) state.Record {
 	r := e.Record
 	if l, ok := s.leases[r.User]; ok && l.epoch == r.Epoch && s.now().Before(l.until) {
 		r.Owner, r.LeaseUntil = l.owner, l.until.Round(0).UTC()
@@ -32,13 +37,10 @@ func (s *Store) Offer(ctx context.Context, user string) (r state.Record, err err
 	if err := state.CheckName("user", user); err != nil {
 		return state.Record{}, err
 	}
-	e, err := s.read(ctx, user)
-	if err == nil {
-		return s.shown(e), nil
+	if r, err = s.record(ctx, user); !errors.Is(err, state.ErrUnknown) {
+		return r, err
 	}
-	if !errors.Is(err, state.ErrUnknown) {
-		return state.Record{}, err
-	}
+	var e entry
 	var made bool
 	err = s.db.Batch(func(tx *bolt.Tx) (err error) {
 		if e, err = load(tx, user); err != state.ErrUnknown {
@@ -62,11 +64,17 @@ func (s *Store) Offer(ctx context.Context, user string) (r state.Record, err err
 // Get implements state.Users.
 func (s *Store) Get(ctx context.Context, user string) (r state.Record, err error) {
 	defer note(&err, "read", user)
+	return s.record(ctx, user)
+}
+
+func (s *Store) record(ctx context.Context, user string) (state.Record, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
 	e, err := s.read(ctx, user)
 	if err != nil {
 		return state.Record{}, err
 	}
-	return s.shown(e), nil
+	return s.complete(e), nil
 }
 
 func (s *Store) read(ctx context.Context, user string) (e entry, err error) {
@@ -91,6 +99,8 @@ func (s *Store) List(ctx context.Context, phase state.Phase, after string, limit
 		bucket, prefix = phasesBucket, []byte{byte(phase)}
 	}
 	first := append(bytes.Clone(prefix), after...)
+	s.mu.RLock()
+	defer s.mu.RUnlock()
 	err = s.db.View(func(tx *bolt.Tx) error {
 		c := tx.Bucket(bucket).Cursor()
 		k, _ := c.Seek(first)
@@ -102,7 +112,7 @@ func (s *Store) List(ctx context.Context, phase state.Phase, after string, limit
 			if err != nil {
 				return err
 			}
-			page = append(page, s.shown(e))
+			page = append(page, s.complete(e))
 		}
 		return nil
 	})
