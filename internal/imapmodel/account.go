@@ -28,6 +28,7 @@ type folder struct {
 	copies   map[uint32]*messageCopy
 
 	subscribed bool
+	unlisted   bool // the last LIST of its owner did not have it
 	unsure     bool // a session ended while it made, renamed, subscribed or deleted it: nothing is known of it any more
 }
 

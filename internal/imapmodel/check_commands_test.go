@@ -91,6 +91,18 @@ func enables(s *Session) func() *command {
 	return s.enable
 }
 
+// A folder of one's own that LIST misses once may have been made a moment ago; missed twice, it is lost.
+func TestCheckMissed(t *testing.T) {
+	s := opened(t)
+	s.a.newFolder("Own 0-1", s)
+	for i, want := range []string{"", "lists Own 0-1 0 times"} {
+		if err := s.send(seeded(t, s, s.listAll, func(c *command) bool { return c.parts[0] == `LIST "" "*"` })); err != nil {
+			t.Fatal(err)
+		}
+		judge(t, s.feed(fmt.Sprintf("* LIST () \"/\" INBOX\r\na%d OK .\r\n", i+1)), want)
+	}
+}
+
 // A set is read as it was written.
 func TestSet(t *testing.T) {
 	for _, text := range []string{"1", "1:3", "1:3,7,9:10", "4294967295"} {

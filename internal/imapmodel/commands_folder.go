@@ -172,6 +172,9 @@ func (s *Session) listAll() *command {
 	return c
 }
 
+// listedRight demands each folder that must be there once. Dovecot's LIST goes by an index that each session refreshes now and then, and
+// can miss a folder that was made a moment ago while other sessions made others, so only the second LIST in a row that misses
+// one of this session's own is wrong.
 func (s *Session) listedRight(name string, listed map[string]int) error {
 	for n, times := range listed {
 		if times > 1 {
@@ -190,7 +193,11 @@ func (s *Session) listedRight(name string, listed map[string]int) error {
 		if name == "LSUB" && !f.subscribed {
 			want = 0
 		}
-		if listed[n] != want {
+		once := name == "LIST" && f.owner == s && listed[n] == 0 && !f.unlisted
+		if name == "LIST" {
+			f.unlisted = once
+		}
+		if listed[n] != want && !once {
 			return fmt.Errorf("%s lists %s %d times, want %d", name, n, listed[n], want)
 		}
 	}
