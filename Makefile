@@ -2,7 +2,7 @@
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: build demo test soak soak-engine soak-sessions soak-fuzz model lint deps bench bench-migrate bench-huge bench-proxy bench-move
+.PHONY: build demo test soak soak-engine soak-sessions soak-fuzz model lint deps bench bench-migrate bench-huge bench-proxy bench-move bench-fleet
 
 build:
 	go build -trimpath -o imapferry ./cmd/imapferry
@@ -53,7 +53,7 @@ deps:
 	@.ci/deps
 
 bench:
-	go test -run '^$$' -bench . -skip 'BenchmarkHuge|BenchmarkMove$$|BenchmarkProxy' ./...
+	go test -run '^$$' -bench . -skip 'BenchmarkHuge|BenchmarkMove$$|BenchmarkMillion|BenchmarkProxy' ./...
 
 # One table: the engine beside doveadm backup, mbsync and a bare pipe, on real servers.
 bench-migrate: deps
@@ -73,3 +73,8 @@ bench-proxy:
 # How long clients wait because their sessions move: a histogram over 201 moves, in multiples of what nobody can do without.
 bench-move: deps
 	go test -run '^$$' -bench 'Move$$' -benchtime 1x -timeout 60m ./cmd/imapferry
+
+# Two tables: what a user costs in a store that has a million of them, beside one that has a thousand. Fails if it is more than twice
+# as much. Takes some five minutes, most of which fill the stores.
+bench-fleet: deps
+	go test -run '^$$' -bench Million -benchtime 1x -timeout 30m ./state/...

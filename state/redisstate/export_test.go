@@ -15,3 +15,6 @@ func OpenThrough(ctx context.Context, rawURL string, opts Options, through func(
 	s.servers.opts.Dialer = through(s.servers.opts.Dialer)
 	return s, s.begin(ctx, opts.Log, l.name)
 }
+
+// Shard tells which users are together.
+var Shard = shard

@@ -58,9 +58,7 @@ func (s *Store) List(ctx context.Context, phase state.Phase, after string, limit
 	return page, ctx.Err()
 }
 
-// page returns at most limit names after the name after, in order, and whether there may be more. Of each shard only
-// somewhat more than its fair share is asked, because 64 times the limit would be thrown away; so names are sure only
-// up to where the first shard was cut off.
+// page returns at most limit names after the name after, in order, and whether there may be more.
 func (s *Store) page(ctx context.Context, phase state.Phase, after string, limit int) (users []string, more bool, err error) {
 	keys := phaseKeys
 	if phase != 0 {
@@ -70,34 +68,22 @@ func (s *Store) page(ctx context.Context, phase state.Phase, after string, limit
 	if after != "" {
 		from = "(" + after
 	}
-	ask := min(limit, 2*limit/shards+16)
-	answers, err := s.glanceAtShards(ctx, pageScript, keys, from, ask)
+	answers, err := s.glanceAtShards(ctx, pageScript, keys, from, float64(limit)/shards)
 	if err != nil {
 		return nil, false, err
 	}
-	sure := ""
+	var excerpts []excerpt[string]
 	for _, v := range answers {
-		names, err := texts(v)
-		if err != nil {
-			return nil, false, err
-		}
-		slices.Sort(names)
-		if len(names) >= ask { // a phase may have been cut off, at this name or later
-			more = true
-			if last := names[ask-1]; sure == "" || last < sure {
-				sure = last
+		phases, _ := v.([]any)
+		for _, v := range phases {
+			p, err := parseExcerpt(v, 1, func(texts []string) (string, error) { return texts[0], nil })
+			if err != nil {
+				return nil, false, err
 			}
+			excerpts = append(excerpts, p)
 		}
-		users = append(users, names...)
 	}
-	slices.Sort(users)
-	if more {
-		end, found := slices.BinarySearch(users, sure)
-		if found {
-			end++
-		}
-		users = users[:end]
-	}
+	users, more = merge(excerpts, cmp.Compare[string])
 	if len(users) > limit {
 		users, more = users[:limit], true
 	}
@@ -154,35 +140,52 @@ type waiter struct {
 	since float64
 }
 
+func (a waiter) compare(b waiter) int {
+	return cmp.Or(cmp.Compare(a.since, b.since), cmp.Compare(a.user, b.user))
+}
+
 // Due implements state.Users.
 func (s *Store) Due(ctx context.Context, limit int) (users []string, err error) {
 	defer note(&err, "list", "due users")
 	if limit <= 0 {
 		return nil, ctx.Err()
 	}
-	answers, err := s.glanceAtShards(ctx, dueScript, func(n int) []string { return []string{dueKey(n)} }, limit)
-	if err != nil {
-		return nil, err
-	}
-	var waiters []waiter
-	for _, v := range answers {
-		pairs, err := texts(v)
+	for mean := float64(limit) / shards; ; mean *= 4 {
+		waiters, more, err := s.waiters(ctx, mean)
 		if err != nil {
 			return nil, err
 		}
-		for i := 0; i+1 < len(pairs); i += 2 {
-			since, err := strconv.ParseFloat(pairs[i+1], 64)
-			if err != nil {
-				return nil, err
-			}
-			waiters = append(waiters, waiter{pairs[i], since})
+		if more && len(waiters) < limit { // few shards have most of them
+			continue
+		}
+		for _, w := range waiters[:min(limit, len(waiters))] {
+			users = append(users, w.user)
+		}
+		return users, nil
+	}
+}
+
+// waiters returns the first who are due, about mean of each shard, and whether there may be more.
+func (s *Store) waiters(ctx context.Context, mean float64) (first []waiter, more bool, err error) {
+	answers, err := s.glanceAtShards(ctx, dueScript, func(n int) []string { return []string{dueKey(n)} }, mean)
+	if err != nil {
+		return nil, false, err
+	}
+	excerpts := make([]excerpt[waiter], len(answers))
+	for i, v := range answers {
+		if excerpts[i], err = parseExcerpt(v, 2, parseWaiter); err != nil {
+			return nil, false, err
 		}
 	}
-	slices.SortFunc(waiters, func(a, b waiter) int { return cmp.Or(cmp.Compare(a.since, b.since), cmp.Compare(a.user, b.user)) })
-	for _, w := range waiters[:min(limit, len(waiters))] {
-		users = append(users, w.user)
-	}
-	return users, nil
+	first, more = merge(excerpts, waiter.compare)
+	return first, more, nil
+}
+
+// parseWaiter reads a user and since when.
+func parseWaiter(texts []string) (w waiter, err error) {
+	w.user = texts[0]
+	w.since, err = strconv.ParseFloat(texts[len(texts)-1], 64)
+	return w, err
 }
 
 // Claim implements state.Users.

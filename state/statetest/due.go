@@ -124,6 +124,22 @@ func testDueLimit(r *rig) {
 	}
 }
 
+// However many are due, exactly those come first who have waited longest.
+func testDueMany(r *rig) {
+	var users []string
+	for i := range 150 {
+		users = append(users, fmt.Sprintf("user%03d@a.example", i*7%150))
+	}
+	r.offer(users...)
+	for _, limit := range []int{1, 7, 100, 149, 150, 151} {
+		got, err := r.Store.Due(r.ctx, limit)
+		r.must(err)
+		if want := users[:min(limit, 150)]; !slices.Equal(got, want) {
+			r.Errorf("Due(%d) = %q, want %q", limit, got, want)
+		}
+	}
+}
+
 // A user in cutover is due when the worker is gone, although a next try is noted: clients wait.
 func testDueCutover(r *rig) {
 	l := r.bring("alice", state.Tailing)
