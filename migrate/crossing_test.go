@@ -42,6 +42,8 @@ func patient() Settings {
 func newCrossing(t *testing.T, srcFormat, dstFormat string, with ...func(*crossing)) *crossing {
 	t.Helper()
 	testbed.Need(t, "dovecot", "doveadm")
+	bedsAtOnce <- struct{}{}
+	t.Cleanup(func() { <-bedsAtOnce })
 	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
 	t.Cleanup(cancel)
 	bed := testbed.ForTest(t)
