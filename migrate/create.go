@@ -78,15 +78,16 @@ func (l *lane) kept(folder string, there *status) (bool, error) {
 		return true, nil
 	}
 	aside := l.dst.own(discardedInbox)
-	if _, err := l.dst.do(nil, "RENAME", name(wire.Inbox), name(aside)); err != nil {
-		if declined(err) {
-			return true, nil
-		}
-		return false, fmt.Errorf("move INBOX aside: %w", err)
+	_, refused := l.dst.do(nil, "RENAME", name(wire.Inbox), name(aside))
+	if refused != nil && !declined(refused) {
+		return false, fmt.Errorf("move INBOX aside: %w", refused)
 	}
-	moved, err := l.dst.statusOf(aside)
+	moved, err := l.dst.statusOf(aside) // also after a refusal, since a server may say NO to what it has done
 	if err != nil {
 		return false, err
+	}
+	if moved == nil && refused != nil {
+		return true, nil
 	}
 	if moved != nil && moved.messages > 0 {
 		return false, foreign(aside, moved)

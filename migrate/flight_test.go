@@ -280,6 +280,29 @@ func TestMailWhileInboxIsTried(t *testing.T) {
 	}
 }
 
+// TestInboxMovedDespiteNo: a server moves INBOX aside, and says NO all the same. The user must not find the engine's folder among
+// their own after the switch.
+func TestInboxMovedDespiteNo(t *testing.T) {
+	s := one(newStage(t, "LITERAL+"))
+	s.src.deliver("INBOX", 1, 2)
+	s.dst.do(func() {
+		s.dst.hook = func(verb, args string) (string, bool) {
+			if verb == "RENAME" {
+				s.dst.do(func() {
+					s.dst.create(discardedInbox)
+					s.dst.create("INBOX")
+				})
+			}
+			return "%t NO [UNAVAILABLE] not now\r\n", verb == "RENAME"
+		}
+	})
+	s.start()
+	s.migrated()
+	if got := s.dst.text(false); strings.Contains(got, discardedInbox) {
+		t.Errorf("the target: %s", got)
+	}
+}
+
 // TestLateFlights: what a dead worker has sent takes effect late, while the next one sends the same. The folder is
 // copied anew, and nothing is there twice (I1).
 func TestLateFlights(t *testing.T) {
