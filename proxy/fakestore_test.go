@@ -36,6 +36,7 @@ type fakeStore struct {
 	slow    time.Duration // Beat and Inbox are
 	hangs   bool          // Beat and Inbox answer nothing
 	lost    int           // how many answers of Join are yet to be lost
+	asked   chan struct{} // if not nil, Folders answers once it is closed
 }
 
 func newFakeStore() *fakeStore {
@@ -114,6 +115,9 @@ func (s *fakeStore) Get(_ context.Context, user string) (state.Record, error) {
 }
 
 func (s *fakeStore) Folders(_ context.Context, user string) ([]state.Folder, error) {
+	if s.asked != nil {
+		<-s.asked
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.folders[user], s.err()

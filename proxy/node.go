@@ -208,7 +208,11 @@ func (n *Node) regain(ctx context.Context) {
 			n.expire()
 			return
 		case rec.Phase.OnTarget():
-			n.holds.Go(func() { n.moveAll(ctx, user) })
+			n.users.hold(user) // else they go on at the source with all others, until moveAll has read what it needs
+			n.holds.Go(func() {
+				n.moveAll(ctx, user)
+				n.users.release(user, false)
+			})
 		case rec.Phase == state.Cutover:
 			n.startHold(ctx, state.Hold{User: user, Epoch: rec.Epoch, Attempt: rec.Attempt})
 		}

@@ -242,6 +242,30 @@ func TestFencedNodeMissedSwitch(t *testing.T) {
 	steps(t, b, "P: imapferry1 LOGOUT\n"+enterTarget+"\nC: b NOOP\nQ: b NOOP")
 }
 
+// I3: neither does he for the moment that it takes to read what his sessions have to know of the switch. What the client had said
+// while the node counted as dead was sent to the source then, and acknowledged.
+func TestFencedNodeReadsSwitch(t *testing.T) {
+	b := newBed(t)
+	b.cfg.NodeTTL = 300 * time.Millisecond
+	b.store.asked = make(chan struct{})
+	logIn(t, b)
+	b.store.do(func() {
+		b.store.fenced = true
+		b.store.records["alice"] = state.Record{User: "alice", Phase: state.Migrated}
+	})
+	must(t, "joined anew", func() bool { b.store.mu.Lock(); defer b.store.mu.Unlock(); return b.store.joins == 2 })
+	us := b.srv.node.users
+	must(t, "others go on", func() bool { us.mu.Lock(); defer us.mu.Unlock(); return !us.lost })
+	us.mu.Lock()
+	if us.byName["alice"].holds == 0 {
+		t.Error("alice goes on with them")
+	}
+	us.mu.Unlock()
+	steps(t, b, "C: b STORE 1 +FLAGS (x)")
+	close(b.store.asked)
+	steps(t, b, "P: imapferry1 LOGOUT\n"+enterTarget+"\nQ: b STORE 1 +FLAGS (x)")
+}
+
 // I5, I7: with the store out of reach sessions on the source are held before the node's life ends, and end when that
 // lasts; logins are refused.
 func TestStoreOutOfReach(t *testing.T) {
