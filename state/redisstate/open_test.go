@@ -123,6 +123,31 @@ func TestLeastRights(t *testing.T) {
 	}
 }
 
+// A server that does not let this process in any more is an error that says so. It once made a list empty, and other errors said nothing.
+func TestNotLetIn(t *testing.T) {
+	t.Parallel()
+	testbed.Need(t, "redis-server")
+	r, err := testbed.ForTest(t).Redis(testbed.RedisOptions{ACL: []string{"ferry on >s3cret " + leastRights}})
+	must(t, err)
+	s := openWith(t, strings.Replace(r.URL(), "redis://", "redis://ferry:s3cret@", 1), redisstate.Options{})
+	_, err = s.Offer(t.Context(), "alice")
+	must(t, err)
+	for _, command := range [][]string{{"ACL", "SETUSER", "ferry", "off"}, {"CLIENT", "KILL", "USER", "ferry"}} {
+		_, err = r.Do(command...)
+		must(t, err)
+	}
+	for i, ask := range []func() error{
+		func() error { _, err := s.Get(t.Context(), "alice"); return err },
+		func() error { _, err := s.Folders(t.Context(), "alice"); return err },
+		func() error { _, err := s.List(t.Context(), 0, "", 10); return err },
+		func() error { _, err := s.Live(t.Context()); return err },
+	} {
+		if err := ask(); err == nil || !strings.Contains(err.Error(), "WRONGPASS") {
+			t.Errorf("question %d: %v", i, err)
+		}
+	}
+}
+
 // watchesAndMoves moves a user from the first offer to the end and hears of it.
 func watchesAndMoves(t *testing.T, s *redisstate.Store) {
 	t.Helper()

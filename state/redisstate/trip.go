@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -163,13 +164,22 @@ func (e *errand) do(ctx context.Context) {
 		e.ask(ctx, pipe)
 		c = confirm(ctx, pipe, markKey(e.trip.queries[e.queries[0]].keys[0]), n)
 	}
-	_, _ = pipe.Exec(ctx) // each command has its error
+	all, err := pipe.Exec(ctx)
+	if refused := err != nil && !slices.ContainsFunc(all, failedCommand); refused { // else each command has its error
+		for _, cmd := range all {
+			cmd.SetErr(err)
+		}
+	}
 	for i, cmd := range cmds {
 		if e.answers[i], e.errs[i] = cmd.Result(); e.errs[i] == nil {
 			e.errs[i] = c.err()
 		}
 	}
 }
+
+// failedCommand reports whether a command has an error of its own. None of them has one if the server let nobody in to send them, as
+// with a password that is not right any more: they look as if they had been answered with nothing.
+func failedCommand(cmd redis.Cmder) bool { return cmd.Err() != nil }
 
 // ask prepares the next command for a server that does not have the slot yet.
 func (e *errand) ask(ctx context.Context, pipe redis.Pipeliner) {
