@@ -29,7 +29,7 @@ func (w *worker) claim(ctx context.Context, src *client) error {
 }
 
 // fingerprint identifies the mailbox by its oldest messages: UIDVALIDITY, UID, date, size and header. The header tells
-// apart accounts that were made in one second and got a welcome of the same length.
+// apart accounts that were made in one second and got a welcome of the same length. A message that is being removed has none.
 func (c *client) fingerprint() (tokens []string, err error) {
 	s, err := c.openFolder(wire.Inbox, false)
 	if err != nil || s.messages == 0 {
@@ -46,6 +46,9 @@ func (c *client) fingerprint() (tokens []string, err error) {
 				return err
 			})
 		})
+		if errors.As(err, new(unread)) {
+			err = r.d.Err()
+		}
 		if err != nil || !m.body {
 			return err
 		}
