@@ -38,6 +38,13 @@
 // at a time; what many small folders would wait for one by one, a lane waits for once for a group of them. Losing the
 // lease ends the worker's context, which closes its connections.
 //
+// # Who comes first, on all nodes
+//
+// A worker that is free takes whoever has logged in last on this node, whose secret is at hand. Where both servers are entered without
+// it, it takes somebody who is due if there is none: one of those who have waited longest, by chance, since other nodes want the same
+// ones. Before all others come users in cutover whose worker is gone (offerAbandoned): they cannot log in before the attempt is over, and
+// to switch who is committed takes no secret.
+//
 // # Folders in which nothing has changed
 //
 // With CONDSTORE the survey tells which they are. Without, all flags are listed in each round, under the hold too; a folder that the

@@ -23,6 +23,7 @@ type Store interface {
 	Get(ctx context.Context, user string) (state.Record, error)
 	Repair(ctx context.Context, rec state.Record, folders []state.Folder) (state.Record, error)
 	Due(ctx context.Context, limit int) ([]string, error)
+	List(ctx context.Context, phase state.Phase, after string, limit int) ([]state.Record, error)
 	Claim(ctx context.Context, user string, tokens []string) (other string, err error)
 	Folders(ctx context.Context, user string) ([]state.Folder, error)
 }
@@ -47,8 +48,6 @@ type Config struct {
 const (
 	defaultLanes = 2
 	maxSecrets   = 5 // different secrets of one user, the newest ones
-	dueLimit     = 100
-	maxDue       = 1_000_000 // looked through for users who may be migrated
 	storeTimeout = 10 * time.Second
 	maxRetry     = 5 * time.Minute
 )
@@ -184,86 +183,6 @@ func (e *Engine) look() {
 
 // needsSecret reports whether a worker can do nothing without the user's own secret.
 func (e *Engine) needsSecret() bool { return e.cfg.Source.NeedsSecret() || e.cfg.Target.NeedsSecret() }
-
-// dispatch gives users to workers: those who have just logged in before others who are due.
-func (e *Engine) dispatch(ctx context.Context) {
-	tick := time.NewTicker(e.pace.look)
-	defer tick.Stop()
-	shelf := time.NewTicker(shelfEvery)
-	defer shelf.Stop()
-	slots := make(chan struct{}, e.cfg.Workers)
-	for {
-		for _, user := range e.ready(ctx) {
-			select {
-			case slots <- struct{}{}:
-			case <-ctx.Done():
-				return
-			}
-			e.wg.Go(func() {
-				e.move(ctx, user)
-				<-slots
-				e.look()
-			})
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			e.watchSessions()
-		case <-shelf.C:
-			e.unshelveDue()
-		case <-e.wake:
-		}
-	}
-}
-
-// ready returns the users to work on now, at most as many as there are workers, and marks them busy.
-func (e *Engine) ready(ctx context.Context) []string {
-	var due []string
-	if !e.needsSecret() {
-		due = e.due(ctx)
-	}
-	now := time.Now()
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	var users []string
-	for u, c := range e.users {
-		if !c.busy && !c.settled && !now.Before(c.retryAt) && (c.fresh || len(c.secrets) > 0) {
-			users = append(users, u)
-		}
-	}
-	slices.SortFunc(users, func(a, b string) int { return e.users[b].offered.Compare(e.users[a].offered) })
-	for _, u := range due {
-		if c := e.users[u]; c == nil || !c.busy && len(c.secrets) == 0 {
-			users = append(users, u)
-		}
-	}
-	users = users[:min(len(users), e.cfg.Workers)]
-	for _, u := range users {
-		e.candidate(u).busy = true
-	}
-	return users
-}
-
-// due asks the store for users who are due and may be migrated. Those who may not stay due, and must not hide the
-// others for ever.
-func (e *Engine) due(ctx context.Context) []string {
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
-	defer cancel()
-	for limit := dueLimit; ; limit *= 10 {
-		all, err := e.cfg.Store.Due(ctx, limit)
-		if err != nil {
-			if ctx.Err() != context.Canceled {
-				e.cfg.Log.Warn("asking the store for users who are due", "err", err)
-			}
-			return nil
-		}
-		some := slices.DeleteFunc(slices.Clone(all), func(u string) bool { return !e.cfg.admits(u) })
-		if len(some) > 0 || len(all) < limit || limit >= maxDue {
-			return some
-		}
-	}
-}
 
 // move works on one user, as far as it goes now, and notes when to look again.
 func (e *Engine) move(ctx context.Context, user string) {

@@ -58,6 +58,9 @@ func (f *faulty) Repair(ctx context.Context, rec state.Record, folders []state.F
 func (f *faulty) Due(ctx context.Context, limit int) ([]string, error) {
 	return f.s.Due(ctx, limit)
 }
+func (f *faulty) List(ctx context.Context, phase state.Phase, after string, limit int) ([]state.Record, error) {
+	return f.s.List(ctx, phase, after, limit)
+}
 func (f *faulty) Claim(ctx context.Context, user string, tokens []string) (string, error) {
 	return ask(f, "Claim", func() (string, error) { return f.s.Claim(ctx, user, tokens) })
 }

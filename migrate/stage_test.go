@@ -78,6 +78,13 @@ func newStage(t *testing.T, dstCaps string) *stage {
 // start begins a new incarnation of the engine and offers alice.
 func (s *stage) start() {
 	s.t.Helper()
+	s.startAlone()
+	s.engine.Offer("alice", "pass")
+}
+
+// startAlone begins one to which nobody is offered.
+func (s *stage) startAlone() {
+	s.t.Helper()
 	s.stop()
 	var store Store = s.store
 	if s.wrap != nil {
@@ -98,7 +105,6 @@ func (s *stage) start() {
 	}
 	s.engine.pace = pace{look: 20 * time.Millisecond, retry: 20 * time.Millisecond, settle: 200 * time.Millisecond}
 	s.engine.Start(s.ctx)
-	s.engine.Offer("alice", "pass")
 }
 
 func (s *stage) stop() {
