@@ -2,7 +2,7 @@
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: build demo test soak soak-engine soak-sessions soak-fuzz model lint deps bench bench-migrate bench-huge bench-proxy bench-move bench-fleet
+.PHONY: build demo test soak soak-engine soak-sessions soak-fuzz model guards lint deps bench bench-migrate bench-huge bench-proxy bench-move bench-fleet
 
 build:
 	go build -trimpath -o imapferry ./cmd/imapferry
@@ -42,6 +42,11 @@ soak = IMAPFERRY_SOAK=$(1) go test -count=1 -timeout 40m -v -run '$(3)' $(2) >so
 model:
 	@.ci/deps model
 	@.ci/model
+
+# Whether tests defend the invariants: takes out each guard that .ci/guards.txt lists, one at a time, and demands that the test named with
+# it fails. `.ci/guards list` prints the table. Takes some ten minutes.
+guards: deps
+	@.ci/guards
 
 lint:
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not gofmt'ed:"; echo "$$unformatted"; exit 1; }

@@ -2,9 +2,11 @@ package migrate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"imapferry/state"
@@ -40,4 +42,61 @@ func TestSilentNode(t *testing.T) {
 		t.Errorf("%v, reason %q; want %q", rec.Phase, rec.Reason, want)
 	}
 	s.migrated()
+}
+
+// busyNode is a store that knows of a node that has not acknowledged when it is asked first. Its client's last write comes meanwhile.
+type busyNode struct {
+	Store
+	asked atomic.Int32
+	write func()
+}
+
+func (b *busyNode) Waiting(ctx context.Context, user, attempt string) ([]state.Node, error) {
+	switch b.asked.Add(1) {
+	case 1:
+		return []state.Node{{Name: "two"}}, nil
+	case 2:
+		b.write()
+	}
+	return b.Store.Waiting(ctx, user, attempt)
+}
+
+// The last pass comes after all nodes have acknowledged (I3): what the source takes until then is in the target.
+func TestAwaitsNodes(t *testing.T) {
+	s := newStage(t, batchCaps)
+	s.src.deliver("INBOX", 1)
+	node := &busyNode{write: func() { s.src.deliver("INBOX", 2) }}
+	s.wrap = func(b *boltstate.Store) Store { node.Store = b; return node }
+	s.start()
+	s.migrated()
+	if got := s.dst.bodies(); len(got) != 2 {
+		t.Errorf("switched after %d looks at who has acknowledged; the target holds %v", node.asked.Load(), got)
+	}
+}
+
+// takenOver is a store in which another worker has taken the lease, or which answers nothing any more.
+type takenOver struct {
+	Store
+	err error
+}
+
+func (s takenOver) Renew(context.Context, state.Lease, time.Duration) error { return s.err }
+
+func (s takenOver) Report(context.Context, state.Lease, state.Progress) error { return s.err }
+
+// A worker ends when its lease has been lost, and before it can end if the store does not say (I6).
+func TestLeaseLost(t *testing.T) {
+	for _, err := range []error{state.ErrLost, errors.New("the store is away")} {
+		synctest.Test(t, func(t *testing.T) {
+			w := &worker{e: &Engine{cfg: Config{Store: takenOver{err: err}}}}
+			ctx, cancel := context.WithCancelCause(t.Context())
+			began := time.Now()
+			stop := time.AfterFunc(2*leaseTTL, func() { cancel(nil) })
+			defer stop.Stop()
+			w.keepLease(ctx, cancel)
+			if cause := context.Cause(ctx); cause != err || time.Since(began) >= leaseTTL {
+				t.Errorf("renewing fails (%v): ended after %s by %v", err, time.Since(began), cause)
+			}
+		})
+	}
 }

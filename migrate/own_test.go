@@ -57,6 +57,24 @@ func TestSwappedFolder(t *testing.T) {
 	}
 }
 
+// TestChangedMeanwhile: somebody writes into a folder of the target that was copied. The engine does not go on as if it were its own (I4, I7).
+func TestChangedMeanwhile(t *testing.T) {
+	s := one(newStage(t, batchCaps))
+	s.src.deliver("Work", 1, 2, 3)
+	mend := s.src.stuck("Zed")
+	s.start()
+	s.failing("not now")
+	s.stop()
+	s.dst.deliver("Work", 9)
+	before := s.dst.text(true)
+	mend()
+	s.start()
+	s.held(`"Work"`, "was changed by somebody else since the last pass")
+	if after := s.dst.text(true); before != after {
+		t.Errorf("the target was touched: before\n%safter\n%s", before, after)
+	}
+}
+
 // forgetful loses the first n calls of DeleteFolder.
 type forgetful struct {
 	*boltstate.Store

@@ -110,3 +110,15 @@ func TestNotInJournal(t *testing.T) {
 		t.Errorf("routed to %+v", rt)
 	}
 }
+
+// Who may have been switched is not sent to the source (I3, I7), whatever the store says: it may be older.
+func TestJournalUnreadable(t *testing.T) {
+	b := newBed(t)
+	j := withJournal(t, b)
+	logIn(t, b)
+	j.Close()
+	b.store.put(state.Record{User: "alice", Phase: state.Tailing})
+	if rt, err := (&session{srv: b.srv}).route(t.Context(), b.srv.node.users.enter("alice"), "alice"); err == nil {
+		t.Errorf("routed to %+v", rt)
+	}
+}

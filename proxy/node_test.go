@@ -199,16 +199,22 @@ func TestSpoiltCutovers(t *testing.T) {
 func TestOverlappingHolds(t *testing.T) {
 	us := newUsers()
 	st := us.enter("alice")
+	client, back := &fakeConn{}, &fakeConn{}
+	r := newRelay(end{client, wire.NewReader(client, 0)}, end{back, wire.NewReader(back, 0)}, relayConfig{})
+	if turn, _, _ := st.look(); !st.attach(r, true, turn) {
+		t.Fatal("not attached")
+	}
 	us.hold("alice")
 	us.hold("alice")
 	us.release("alice", true)
-	if _, held, _ := st.look(); !held {
+	if _, held, _ := st.look(); !held || !r.held {
 		t.Error("the second hold is gone with the first")
 	}
 	us.release("alice", true)
-	if _, held, _ := st.look(); held {
+	if _, held, _ := st.look(); held || r.held {
 		t.Error("still held")
 	}
+	r.cut()
 	st.leave()
 	if len(us.byName) != 0 {
 		t.Error("the user is not forgotten")
@@ -266,6 +272,37 @@ func TestFencedNodeReadsSwitch(t *testing.T) {
 	steps(t, b, "P: imapferry1 LOGOUT\n"+enterTarget+"\nQ: b STORE 1 +FLAGS (x)")
 }
 
+// I3: a user who is in cutover when a node lives again does not go on at the source: the attempt began without this incarnation, and is in
+// nobody's inbox.
+func TestFencedNodeInCutover(t *testing.T) {
+	b := newBed(t)
+	b.cfg.NodeTTL = 300 * time.Millisecond
+	logIn(t, b)
+	b.store.do(func() {
+		b.store.fenced = true
+		b.store.records["alice"] = state.Record{User: "alice", Phase: state.Cutover, Attempt: "t1", Deadline: time.Now().Add(longBudget)}
+	})
+	must(t, "joined anew", func() bool { b.store.mu.Lock(); defer b.store.mu.Unlock(); return b.store.joins == 2 })
+	steps(t, b, "C: b NOOP")
+	must(t, "acknowledged", func() bool { return b.store.acknowledged("t1") })
+	b.store.finish("alice", state.Migrated)
+	steps(t, b, "P: imapferry1 LOGOUT\n"+enterTarget+"\nQ: b NOOP")
+}
+
+// I3: while the node's life is in doubt no session takes its place at the source, whenever its route was read.
+func TestNoSeatInDoubt(t *testing.T) {
+	us := newUsers()
+	st := us.enter("alice")
+	us.lose()
+	turn, _, _ := st.look()
+	if st.attach(&relay{}, true, turn) {
+		t.Error("attached to the source")
+	}
+	if !st.attach(&relay{}, false, turn) {
+		t.Error("not attached to the target")
+	}
+}
+
 // I5, I7: with the store out of reach sessions on the source are held before the node's life ends, and end when that
 // lasts; logins are refused.
 func TestStoreOutOfReach(t *testing.T) {
@@ -321,6 +358,26 @@ func TestHoldRecordGone(t *testing.T) {
 		}
 		if waited := time.Since(began); waited < holdLimit {
 			t.Errorf("given up after %s", waited)
+		}
+	})
+}
+
+// I3: that an attempt is committed is not yet its end, since a store may lose that; it ends when the record says that the target serves the
+// user.
+func TestHoldCommitting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newFakeStore()
+		n := newNode("n1", 30*time.Second, store, nil, testLog(t))
+		if err := n.join(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		store.put(state.Record{User: "alice", Phase: state.Cutover, Attempt: "t1", Committing: true})
+		const after = 5 * time.Second
+		time.AfterFunc(after, func() { store.finish("alice", state.Migrated) })
+		quiet, changed := n.users.hold("alice")
+		began := time.Now()
+		if v := n.await(t.Context(), state.Hold{User: "alice", Attempt: "t1"}, quiet, changed); v != switched || time.Since(began) < after {
+			t.Errorf("the attempt counts as %d after %s", v, time.Since(began))
 		}
 	})
 }

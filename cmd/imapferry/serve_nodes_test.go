@@ -129,3 +129,29 @@ func TestAdopt(t *testing.T) {
 	dial(t, p.joined("one")).do("LOGIN carol pass")
 	p.await(`msg="logged in".* user=carol backend=target`)
 }
+
+// Redis comes back without a switch that counted. A node gives it back before it takes part in anything (I7): its worker, or another's,
+// would copy the old mail over the mailbox that lives at the target.
+func TestPostsBeforeItJoins(t *testing.T) {
+	redis, err := testbed.ForTest(t).Redis(testbed.RedisOptions{AppendOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, dir, _, _ := twoServers(t)
+	p := startNamed(t, redis, config, dir, "one")
+	dial(t, p.joined("one")).do("LOGIN carol pass")
+	p.await(`msg="sessions after a switch" user=carol moved=1 ended=map\[\]`)
+	p.cmd.Process.Signal(syscall.SIGTERM)
+	p.exit()
+	found, err := redis.Do("KEYS", "*:user:carol")
+	if keys, ok := found.([]any); !ok || len(keys) != 1 {
+		t.Fatalf("keys %v (%v)", found, err)
+	} else if _, err := redis.Do("DEL", keys[0].(string)); err != nil {
+		t.Fatal(err)
+	}
+	p = startNamed(t, redis, config, dir, "one")
+	p.joined("one")
+	if before, _, _ := strings.Cut(p.text(), `msg="node joined"`); !strings.Contains(before, "the store had lost switches") {
+		t.Errorf("joined before it had posted: %s", p.text())
+	}
+}
