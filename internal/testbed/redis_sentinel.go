@@ -144,8 +144,12 @@ func (s *RedisSentinel) Follow(old, master *Redis) error {
 	if _, err := old.Do("REPLICAOF", "127.0.0.1", strconv.Itoa(master.port)); err != nil {
 		return err
 	}
-	return s.settled(len(s.Servers) - 1)
+	return s.Settled()
 }
+
+// Settled returns when all servers but the master follow it, and all Sentinels
+// see them and each other.
+func (s *RedisSentinel) Settled() error { return s.settled(len(s.Servers) - 1) }
 
 // settled returns when all replicas follow the master and all Sentinels see
 // them and each other.

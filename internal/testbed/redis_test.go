@@ -62,3 +62,48 @@ func TestRedisTLS(t *testing.T) {
 		t.Errorf("%v, certificate in %q", err, r.CertFile)
 	}
 }
+
+// Files that were copied bring back what was there then, at another server as well.
+func TestRedisFiles(t *testing.T) {
+	t.Parallel()
+	bed := ForTest(t)
+	var servers []*Redis
+	for range 2 {
+		r, err := bed.Redis(RedisOptions{AppendOnly: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		servers = append(servers, r)
+	}
+	do := func(r *Redis, args ...string) any {
+		t.Helper()
+		v, err := r.Do(args...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	do(servers[0], "SET", "key", "old")
+	files, err := servers[0].Files()
+	if err != nil {
+		t.Fatal(err)
+	}
+	do(servers[0], "SET", "key", "new")
+	for _, r := range servers {
+		if err := r.SetFiles(files); err == nil {
+			t.Error("set while it runs")
+		}
+		if err := r.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.SetFiles(files); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if v := do(r, "GET", "key"); v != "old" {
+			t.Errorf("the key is %v", v)
+		}
+	}
+}
