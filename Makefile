@@ -2,7 +2,7 @@
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: build demo test soak soak-engine soak-sessions soak-fuzz model guards lint deps bench bench-migrate bench-huge bench-proxy bench-move bench-fleet
+.PHONY: build demo test soak soak-engine soak-sessions soak-fleet soak-fuzz model guards lint deps bench bench-migrate bench-huge bench-proxy bench-move bench-fleet
 
 build:
 	go build -trimpath -o imapferry ./cmd/imapferry
@@ -15,8 +15,8 @@ test: deps lint model
 	cd tls/acmetest && go vet ./... && go test -race ./...
 	go test -race -timeout 20m ./...
 
-# What `make test` samples, whole. Each of the three parts takes at most half an hour on two cores, with nothing beside it.
-soak: soak-engine soak-sessions soak-fuzz
+# What `make test` samples, whole. Each of the four parts takes at most half an hour on two cores, with nothing beside it.
+soak: soak-engine soak-sessions soak-fleet soak-fuzz
 
 # Every failure of every step, and SOAK seeds of accounts that change under the engine.
 SOAK = 10
@@ -29,13 +29,18 @@ SESSIONS_SOAK = 20
 soak-sessions: deps
 	$(call soak,$(SESSIONS_SOAK),./cmd/imapferry ./internal/imapmodel,TestMoved|TestRandomSessions|TestRandomNoFalseAlarm)
 
+# Three nodes and 200 users while everything fails that can, once on each kind of Redis.
+FLEET_SOAK = 3
+soak-fleet: deps
+	$(call soak,$(FLEET_SOAK),./cmd/imapferry,TestFleet)
+
 # Five minutes for each target.
 soak-fuzz:
 	.ci/fuzz 5m
 
 # $(call soak,seeds,packages,tests) prints how each test ended, and what it counted. All of it is in soak.out.
 soak = IMAPFERRY_SOAK=$(1) go test -count=1 -timeout 40m -v -run '$(3)' $(2) >soak.out; status=$$?; \
-	grep -e '^--- ' -e '^ok' -e '^FAIL' -e 'all [0-9]' -e 'changes$$' -e 'deliveries,' -e 'sessions moved' -e 'moved at' soak.out; exit $$status
+	grep -e '^--- ' -e '^ok' -e '^FAIL' -e 'all [0-9]' -e 'changes$$' -e 'deliveries,' -e 'sessions moved' -e 'moved at' -e 'seed .* users, ' -e 'by writers' -e 'by operators' soak.out; exit $$status
 
 # The cutover and the journals as models (state/model): every state within bounds, and every guard taken out once. Some 40 seconds on
 # two cores.
