@@ -20,12 +20,13 @@ const module = "imapferry/"
 // arrows says which packages of ours a package may import; a package stands for those below it too, unless they are
 // named themselves. The proxy and the engine do not know each other: they meet in the store.
 var arrows = map[string][]string{
-	"cmd":                {"proxy", "migrate", "state", "state/boltstate", "state/redisstate", "state/journal", "state/admin", "tls", "internal"},
+	"cmd":                {"proxy", "migrate", "state", "state/boltstate", "state/redisstate", "state/transfer", "state/journal", "state/admin", "tls", "internal"},
 	"proxy":              {"state", "state/journal", "internal/wire", "internal/backend"},
 	"migrate":            {"state", "state/journal", "internal/wire", "internal/backend"},
 	"state":              {},
 	"state/boltstate":    {"state"},
 	"state/redisstate":   {"state"},
+	"state/transfer":     {"state"},
 	"state/journal":      {"state"},
 	"state/admin":        {"state"},
 	"state/statetest":    {"state"},

@@ -24,8 +24,8 @@ var (
 // durable when they return nil. The suite statetest says the same in code.
 //
 // What is missing may have been lost, and a user who was switched must not be taken for a new one. So a store that can lose
-// everything beneath the process that uses it returns ErrReplaced where it would make a record, say that there is none, or say
-// that a node is alive.
+// everything beneath the process that uses it returns ErrReplaced where it would make a record, say that there is none, say who is
+// due, or say that a node is alive.
 type Store interface {
 	Users
 	Leases
@@ -36,8 +36,8 @@ type Store interface {
 	// Watch returns a channel that names users whose record has changed. It is a hint: changes may be
 	// missed or reported twice, so readers also look by themselves now and then. It is closed when ctx ends.
 	Watch(ctx context.Context) <-chan string
-	// ID is a word that tells the content of this store from another's: made with it, and another one after the store was emptied.
-	// It is what it was when the store was opened.
+	// ID is a word that tells the content of this store from another's: made with it, moved with it (see Exporter), and another one
+	// after the store was emptied. It is what it was when the store was opened.
 	ID() string
 	// Ping reports whether the store answers.
 	Ping(ctx context.Context) error

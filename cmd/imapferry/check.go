@@ -85,10 +85,14 @@ func (c *call) config(file *string) (*config, error) {
 	if err := c.parseNone(); err != nil {
 		return nil, err
 	}
-	if *file == "" {
+	return readConfig(*file)
+}
+
+func readConfig(file string) (*config, error) {
+	if file == "" {
 		return nil, misused{fmt.Errorf("--config FILE is missing")}
 	}
-	cfg, err := loadConfig(*file, os.Environ())
+	cfg, err := loadConfig(file, os.Environ())
 	if err != nil {
 		return nil, misused{err}
 	}

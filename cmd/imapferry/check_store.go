@@ -8,10 +8,10 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
-	"time"
 
-	bolt "go.etcd.io/bbolt"
-	bolterrors "go.etcd.io/bbolt/errors"
+	"imapferry/state"
+	"imapferry/state/boltstate"
+	"imapferry/state/redisstate"
 )
 
 // store tries the store without disturbing a node that runs on it.
@@ -20,12 +20,19 @@ func (k *checker) store(ctx context.Context) {
 		k.storeFile(path)
 		return
 	}
-	store, err := openStore(ctx, k.cfg.State, slog.New(&warnings{check: "state", to: k}))
+	ctx, cancel := context.WithTimeout(ctx, openWithin)
+	defer cancel()
+	opts := k.cfg.State.redis()
+	opts.Log = slog.New(&warnings{check: "state", to: k})
+	used, err := redisstate.Try(ctx, string(k.cfg.State.URL), opts)
 	if err != nil {
 		k.fail("state", "see that Redis runs, with as many replicas as state.confirm_replicas says, and that state.url has its port, user and password", "%v", err)
 		return
 	}
-	defer store.Close()
+	if !used {
+		k.ok("state", "Redis answers; its store is yet to be made")
+		return
+	}
 	k.ok("state", "Redis answers")
 }
 
@@ -55,20 +62,20 @@ func (w *warnings) WithGroup(string) slog.Handler      { return w }
 // not write it, and the lock that comes with it lets no running node go.
 func (k *checker) storeFile(path string) {
 	const owner = "let imapferry's user own the folder; the unit file does it by StateDirectory"
-	db, err := bolt.Open(path, 0, &bolt.Options{ReadOnly: true, Timeout: time.Second})
-	switch {
+	switch err := boltstate.Try(path); {
 	case err == nil:
-		db.Close()
 		k.ok("state", "%s opens", path)
-	case errors.Is(err, bolterrors.ErrTimeout):
+	case errors.Is(err, boltstate.ErrInUse):
 		k.ok("state", "%s is in use by a running imapferry", path)
-	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, state.ErrAbsent):
 		dir := existing(filepath.Dir(path))
 		if err := syscall.Access(dir, writable); err != nil {
 			k.warn("state", owner, "%s is yet to be made, and this user may not write to %s", path, dir)
 			return
 		}
 		k.ok("state", "%s is yet to be made", path)
+	case errors.Is(err, state.ErrUnfinished):
+		k.fail("state", "", "%s: %v", path, err)
 	case errors.Is(err, fs.ErrPermission):
 		k.warn("state", owner, "this user may not read %s", path)
 	default:

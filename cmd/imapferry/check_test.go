@@ -136,8 +136,15 @@ func TestCheckRedis(t *testing.T) {
 	t.Setenv("IMAPFERRY_TARGET_URL", "imap://127.0.0.1:2")
 	t.Setenv("IMAPFERRY_STATE_URL", redis.URL())
 	_, found := checked(t, failed, "--config", config)
-	expect(t, found, "state", "ok Redis answers")
+	expect(t, found, "state", "ok Redis answers; its store is yet to be made")
 	expect(t, found, "state", "warn redis keeps no append-only file")
+	for range 2 {
+		if keys, err := redis.Do("KEYS", "*"); err != nil || len(keys.([]any)) > 0 {
+			t.Errorf("check has made %q in a new Redis (%v)", keys, err)
+		}
+		_, found = checked(t, failed, "--user", "alice", "--config", config)
+		expect(t, found, "state", "ok Redis answers; its store is yet to be made")
+	}
 	t.Setenv("IMAPFERRY_STATE_URL", strings.Replace(redis.URL(), "s3cret", "wr0ng", 1))
 	k, found := checked(t, failed, "--config", config)
 	expect(t, found, "state", "fail see that Redis runs")

@@ -4,6 +4,7 @@
 //
 //	main ─► run ─► command ─┬─ serve ──► config ─► node: certificates, store, engine, sessions, admin API
 //	                        ├─ check ──► config ─► a report
+//	                        ├─ state ──► config ─► store ─► a file; a file ─► store
 //	                        └─ others ─► admin API of a running node
 //
 // # Configuration

@@ -42,6 +42,7 @@ func commands() []command {
 		{"verify", "compare source and target of one user", verifyUsage, verify},
 		{"finalize", "end all work on migrated users", finalizeUsage, finalize},
 		{"adopt", "give an emptied store the switches that this node knows", adoptUsage, adopt},
+		{"state", "bring all state to another store", stateUsage, moveState},
 		{"demo", "show a crossing on this machine alone", demoUsage, demo},
 		{"version", "show the version", versionUsage, version},
 		{"help", "show how a command is used", helpUsage, help},

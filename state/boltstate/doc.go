@@ -1,6 +1,7 @@
 // Package boltstate keeps the state of one node's users in one file, by bbolt. It is the default: nothing has to be installed.
 //
 //	meta     form      number of the layout
+//	meta     id        of the store; in its place there is import while an import goes on, and if it died
 //	users    user      record, packed
 //	phases   phase user            index: users of a phase, in order
 //	counts   phase     how many users are in it

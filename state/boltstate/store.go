@@ -39,13 +39,19 @@ var (
 
 	formKey = []byte("form")
 	idKey   = []byte("id")
+
+	importKey = []byte("import") // there while an import goes on, or if it died; id is not there then
 )
+
+// contentBuckets are those that hold what the store keeps.
+var contentBuckets = [][]byte{usersBucket, phasesBucket, countsBucket, dueBucket, foldersBucket, claimsBucket, exceptionsBucket, tallyBucket}
 
 var errClosed = errors.New("the store is closed")
 
 // Options is what Open may be told. The zero value is right for all but tests.
 type Options struct {
-	Now func() time.Time // the store's clock; nil is time.Now
+	Now      func() time.Time // the store's clock; nil is time.Now
+	Existing bool             // a file that is not there is an error, state.ErrAbsent
 }
 
 // Store is a state.Store in a file.
@@ -75,12 +81,9 @@ var _ state.Store = (*Store)(nil)
 
 // Open opens the file at path, or makes it, for this process alone.
 func Open(path string, opts Options) (*Store, error) {
-	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: lockWait, FreelistType: bolt.FreelistMapType})
-	if errors.Is(err, bolterrors.ErrTimeout) {
-		return nil, fmt.Errorf("open state %s: the file is in use by another imapferry process", path)
-	}
+	db, err := openFile(path, opts.Existing)
 	if err != nil {
-		return nil, fmt.Errorf("open state %s: %w", path, withoutPath(err))
+		return nil, err
 	}
 	if err := db.Update(prepare); err != nil {
 		return nil, fmt.Errorf("open state %s: %w", path, errors.Join(err, db.Close()))
@@ -108,6 +111,26 @@ func Open(path string, opts Options) (*Store, error) {
 	return s, nil
 }
 
+// openFile opens the file for this process alone.
+func openFile(path string, existing bool) (*bolt.DB, error) {
+	opts := &bolt.Options{Timeout: lockWait, FreelistType: bolt.FreelistMapType}
+	if existing {
+		opts.OpenFile = func(name string, flag int, perm os.FileMode) (*os.File, error) {
+			return os.OpenFile(name, flag&^os.O_CREATE, perm)
+		}
+	}
+	db, err := bolt.Open(path, 0o600, opts)
+	switch {
+	case errors.Is(err, bolterrors.ErrTimeout):
+		return nil, fmt.Errorf("open state %s: %w", path, ErrInUse)
+	case existing && errors.Is(err, os.ErrNotExist):
+		return nil, fmt.Errorf("open state %s: %w", path, state.ErrAbsent)
+	case err != nil:
+		return nil, fmt.Errorf("open state %s: %w", path, withoutPath(err))
+	}
+	return db, nil
+}
+
 // withoutPath spares the reader the path twice.
 func withoutPath(err error) error {
 	var p *os.PathError
@@ -119,29 +142,52 @@ func withoutPath(err error) error {
 
 // prepare makes the buckets of a new file and checks the layout of an old one.
 func prepare(tx *bolt.Tx) error {
-	meta, err := tx.CreateBucketIfNotExists(metaBucket)
+	meta, err := layout(tx)
 	if err != nil {
 		return err
 	}
-	switch v := meta.Get(formKey); {
-	case v == nil:
-		if err := meta.Put(formKey, binary.BigEndian.AppendUint32(nil, form)); err != nil {
-			return err
-		}
-	case len(v) != 4 || binary.BigEndian.Uint32(v) != form:
-		return errors.New("the file was written by another version of imapferry, which lays it out differently")
+	if err := knownForm(meta); err != nil {
+		return err
 	}
 	if meta.Get(idKey) == nil {
-		if err := meta.Put(idKey, []byte(rand.Text())); err != nil {
-			return err
-		}
-	}
-	for _, name := range [][]byte{usersBucket, phasesBucket, countsBucket, dueBucket, foldersBucket, claimsBucket, exceptionsBucket, tallyBucket} {
-		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
-			return err
-		}
+		return meta.Put(idKey, []byte(rand.Text()))
 	}
 	return nil
+}
+
+var errForm = errors.New("the file was written by another version of imapferry, which lays it out differently")
+
+// knownForm returns an error unless the file is a store that is whole.
+func knownForm(meta *bolt.Bucket) error {
+	if v := meta.Get(formKey); len(v) != 4 || binary.BigEndian.Uint32(v) != form {
+		return errForm
+	}
+	if meta.Get(importKey) != nil {
+		return state.ErrUnfinished
+	}
+	return nil
+}
+
+// layout makes the buckets that are missing, and returns the one that tells of the file.
+func layout(tx *bolt.Tx) (*bolt.Bucket, error) {
+	meta, err := tx.CreateBucketIfNotExists(metaBucket)
+	if err != nil {
+		return nil, err
+	}
+	switch err := knownForm(meta); {
+	case meta.Get(formKey) == nil:
+		if err := meta.Put(formKey, binary.BigEndian.AppendUint32(nil, form)); err != nil {
+			return nil, err
+		}
+	case errors.Is(err, errForm):
+		return nil, err
+	}
+	for _, name := range contentBuckets {
+		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+			return nil, err
+		}
+	}
+	return meta, nil
 }
 
 // ID implements state.Store.

@@ -108,6 +108,19 @@ func perShard(keys func(shard int) []string, args []any) []query {
 	return queries
 }
 
+// pairs returns what a script answers of a hash.
+func pairs(v any) (map[string]string, error) {
+	flat, err := texts(v)
+	if err != nil {
+		return nil, err
+	}
+	of := make(map[string]string, len(flat)/2+1)
+	for i := 0; i+1 < len(flat); i += 2 {
+		of[flat[i]] = flat[i+1]
+	}
+	return of, nil
+}
+
 // texts returns the strings of an answer.
 func texts(v any) ([]string, error) {
 	list, ok := v.([]any)

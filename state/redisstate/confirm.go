@@ -23,18 +23,22 @@ const waitLate = 150 * time.Millisecond
 type confirmation struct {
 	want   int
 	within time.Duration
-	mark   *redis.StatusCmd
+	mark   redis.Cmder
 	wait   *redis.Cmd
 }
 
-// confirm adds a confirmation by n replicas to what is sent.
-func confirm(ctx context.Context, pipe redis.Pipeliner, mark string, n int) *confirmation {
+// confirm adds a confirmation by n replicas to what is sent about key. A readOnly one tells only whether there are n replicas.
+func confirm(ctx context.Context, pipe redis.Pipeliner, key string, n int, readOnly bool) *confirmation {
 	c := &confirmation{want: n, within: confirmWithin}
 	if end, ok := ctx.Deadline(); ok { // to know how many have confirmed is better than to hear nothing
 		c.within = min(c.within, time.Until(end)-waitLate)
 	}
 	c.within = max(c.within, time.Millisecond) // 0 would be for ever
-	c.mark = pipe.Set(ctx, mark, 1, 0)
+	if readOnly {
+		c.mark = pipe.Exists(ctx, markKey(key))
+	} else {
+		c.mark = pipe.Set(ctx, markKey(key), 1, 0)
+	}
 	c.wait = pipe.Do(ctx, "wait", n, c.within.Milliseconds())
 	return c
 }

@@ -7,10 +7,12 @@
 //	ferry:{07}:phase:3       zset     users in a phase, by name; its size is the count
 //	ferry:{07}:id            string   what tells this content of the store from another; the same in all shards
 //	ferry:{07}:op:ID         string   a Tally that was done, for a minute
-//	ferry:{07}:mark          string   what is written to be confirmed; other tags have it too
+//	ferry:{07}mark           string   what is written to be confirmed; other tags have it too
 //	ferry:{nodes}:lives      hash     node name → incarnation, last beat, what it promises, when it joined
 //	ferry:{nodes}:id         string   the same id
+//	ferry:{nodes}:joins      string   how many incarnations have ever joined, by which an export knows that none came and went
 //	ferry:{claims}:TOKEN     string   user
+//	ferry:{claims}import     string   of the last import, see import.go
 //	ferry:changes            channel  users whose record has changed
 //
 // A user belongs to one of 64 shards by a hash of the name, and the shard's number is the hash tag of all keys that a
@@ -73,7 +75,8 @@
 // finds out here; nodes have journals for it.
 //
 // That everything is gone is found out: the store has an id in every shard, made by whoever opens it first (identity.go), and
-// nothing is said of users who are not there, or of nodes, unless the id is still the one that the process knows.
+// nothing is said of users who are not there, who are due, or of nodes, unless the id is still the one that the process knows. While the
+// content of another store is imported, a mark stands in the place of the id.
 //
 // Watch is a hint by publish and subscribe, and misses what changes while its connection is down.
 package redisstate

@@ -35,6 +35,7 @@ func TestEmptied(t *testing.T) {
 			"get a known user":    func() error { _, err := s.Get(ctx, "alice"); return err },
 			"get an unknown user": func() error { _, err := s.Get(ctx, "bob"); return err },
 			"offer":               func() error { _, err := s.Offer(ctx, "bob"); return err },
+			"due":                 func() error { _, err := s.Due(ctx, 10); return err },
 			"list":                func() error { _, err := s.List(ctx, state.Pending, "", 10); return err },
 			"join":                func() error { _, err := s.Join(ctx, "m", time.Hour); return err },
 			"beat":                func() error { return s.Beat(ctx, n, time.Hour) },

@@ -14,6 +14,7 @@ const shards = 64
 const (
 	livesKey      = "ferry:{nodes}:lives"
 	nodesIDKey    = "ferry:{nodes}:id"
+	joinsKey      = "ferry:{nodes}:joins"
 	changeChannel = "ferry:changes"
 )
 
@@ -64,14 +65,25 @@ func tallyKeys(user, op string) []string {
 	return append(userKeys(user), inShard(shard(user), "op:"+op))
 }
 
+// claimsPrefix begins the keys of all tokens, and no others.
+const claimsPrefix = "ferry:{claims}:"
+
 // claimKey returns the key of a token.
-func claimKey(token string) string { return "ferry:{claims}:" + token }
+func claimKey(token string) string { return claimsPrefix + token }
+
+// claimsImportKey has the mark of an import, as the ids of the shards have it.
+const claimsImportKey = "ferry:{claims}import"
 
 // nodeID is a node as a field of a user's holds. A name has no control character, so this is unique.
 func nodeID(n state.Node) string { return n.Name + "\x00" + n.Incarnation }
 
-// markKey returns what is written to confirm an answer about key: another key of the same slot.
-func markKey(key string) string {
+// markKey returns what is written to confirm an answer about key: another key of the same slot, and no token's.
+func markKey(key string) string { return beside(key, "mark") }
+
+// nothingKey returns a key in the slot of key that nobody ever writes.
+func nothingKey(key string) string { return beside(key, "nothing") }
+
+func beside(key, name string) string {
 	tag, _, _ := strings.Cut(key, "}")
-	return tag + "}:mark"
+	return tag + "}" + name
 }

@@ -13,7 +13,7 @@ import (
 	"imapferry/state"
 )
 
-var nodeKeys = []string{livesKey, nodesIDKey}
+var nodeKeys = []string{livesKey, nodesIDKey, joinsKey}
 
 // onNodes runs a script on nodes, and observes what it returns.
 func (s *Store) onNodes(ctx context.Context, script *redis.Script, args ...any) ([]life, error) {

@@ -60,6 +60,10 @@ func TestOpenRefuses(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "s3cret") {
 			t.Errorf("open %s: %v, want %q", c.url, err, c.says)
 		}
+		_, tried := redisstate.Try(t.Context(), c.url, c.opts)
+		if tried == nil || !strings.Contains(tried.Error(), c.says) || strings.Contains(tried.Error(), "s3cret") {
+			t.Errorf("try %s: %v, want %q", c.url, tried, c.says)
+		}
 	}
 }
 
@@ -112,6 +116,10 @@ func TestLeastRights(t *testing.T) {
 		{url: strings.Replace(r.URL(), "redis://", "redis://ferry:s3cret@", 1), servers: []*testbed.Redis{r}},
 		{url: strings.Replace(c.URL(), "redis+cluster://", "redis+cluster://ferry:s3cret@", 1), servers: c.Servers, confirm: 1},
 	} {
+		_, err := redisstate.Try(t.Context(), f.url, f.options())
+		must(t, err)
+		f.fill(t, "STORE", 8)
+		f.wantContent(t, "imported", given(t, "STORE", 8))
 		var log bytes.Buffer
 		s, err := redisstate.Open(t.Context(), f.url, redisstate.Options{Confirm: f.confirm, Log: slog.New(slog.NewTextHandler(&log, nil))})
 		must(t, err)
@@ -270,8 +278,9 @@ func TestOpenWarnsOfReplicas(t *testing.T) {
 		if err == nil {
 			s.Close()
 		}
-		if failed := c.name == "fewer" || c.name == "a replica"; (err != nil) != failed {
-			t.Errorf("%s: %v", c.name, err)
+		_, tried := redisstate.Try(t.Context(), c.url, redisstate.Options{Confirm: c.confirm, Log: slog.New(slog.DiscardHandler)})
+		if failed := c.name == "fewer" || c.name == "a replica"; (err != nil) != failed || (tried != nil) != failed {
+			t.Errorf("%s: opened %v, tried %v", c.name, err, tried)
 		}
 		if len(c.warns) == 0 && log.Len() > 0 {
 			t.Errorf("%s: warned\n%s", c.name, &log)

@@ -21,6 +21,7 @@ type Options struct {
 	Password string       // of the URL's user, in place of one in the URL
 	TLSCA    string       // PEM file; empty: system roots
 	Confirm  int          // how many replicas must have what is written or read before it counts; see confirm.go
+	Existing bool         // a Redis without a store is an error, state.ErrAbsent
 }
 
 // Validate checks what can be told of a URL and options without a server. Each of its errors begins with the key of the configuration

@@ -71,15 +71,66 @@ func record(user string, answer []any) (state.Record, error) {
 	if len(answer) != 2 {
 		return state.Record{}, fmt.Errorf("read record: a script answered %v", answer)
 	}
-	flat, err := texts(answer[1])
+	of, err := pairs(answer[1])
 	if err != nil {
 		return state.Record{}, fmt.Errorf("read record: %w", err)
 	}
-	f := fields{of: make(map[string]string, len(flat)/2+1)}
-	for i := 0; i+1 < len(flat); i += 2 {
-		f.of[flat[i]] = flat[i+1]
+	of["now"], _ = answer[0].(string)
+	f := &fields{of: of}
+	return f.record(user)
+}
+
+// fieldsOf returns the fields of k and their values, but for the phase. What is zero is no field.
+func fieldsOf(k state.Kept) (words []any) {
+	put := func(name string, v any) {
+		switch v {
+		case int64(0), "", uint64(0), 0:
+		case true:
+			words = append(words, name, 1)
+		case false:
+		default:
+			words = append(words, name, v)
+		}
 	}
-	f.of["now"], _ = answer[0].(string)
+	for _, f := range []struct {
+		name string
+		v    any
+	}{
+		{"fidelity", string(k.Fidelity)}, {"reason", k.Reason},
+		{"nf", k.Folders}, {"nx", k.Excluded}, {"nm", k.Messages}, {"nd", k.MessagesDone}, {"nb", k.BytesDone},
+		{"ne", k.Exceptions}, {"hold", k.HoldMS}, {"ng", k.Skipped},
+		{"sb", k.Stragglers}, {"sl", k.StragglersLeft}, {"slast", instant(k.LastStraggler)}, {"spass", instant(k.LastPass)},
+		{"epoch", k.Epoch}, {"attempts", k.Attempts}, {"next", instant(k.NextTry)},
+		{"attempt", k.Attempt}, {"aepoch", k.AttemptEpoch}, {"deadline", instant(k.Deadline)}, {"committing", k.Committing},
+		{"released", k.Released}, {"park", k.Park}, {"moved", k.Moved}, {"disconnected", k.Disconnected},
+		{"since", instant(k.Since)}, {"created", instant(k.Created)}, {"started", instant(k.Started)}, {"migrated", instant(k.Migrated)},
+	} {
+		put(f.name, f.v)
+	}
+	for reason, n := range k.Ended {
+		words = append(words, endedPrefix+reason, n)
+	}
+	return words
+}
+
+// behind is what prelude calls BEHIND.
+const behind = 1 << 52
+
+// place returns where a user without a lease stands in the due queue, if there, as prelude's queue says.
+func place(k state.Kept) (at int64, queued bool) {
+	at = instant(k.Since)
+	switch k.Phase {
+	case state.Cutover:
+		return at, true
+	case state.Pending, state.Copying, state.Tailing:
+		return max(at, instant(k.NextTry)), true
+	case state.Migrated:
+		return behind + max(at, instant(k.NextTry)), !k.NextTry.IsZero()
+	}
+	return 0, false
+}
+
+func (f *fields) record(user string) (state.Record, error) {
 	r := state.Record{
 		User:     user,
 		Phase:    state.Phase(f.number("phase")),

@@ -4,7 +4,7 @@ import "github.com/redis/go-redis/v9"
 
 // nodePrelude begins the scripts on nodes.
 //
-//	KEYS[1] -> lives   KEYS[2] -> id of the store   ARGV[1] -> the id that is due
+//	KEYS[1] -> lives   KEYS[2] -> id of the store   KEYS[3] -> count of joins   ARGV[1] -> the id that is due
 //
 // Returns {"replaced"} if the store is another one: nobody is known to be alive then, or dead. Else the scripts return {"ok", lives}, with
 // lives as they are afterwards, {name, entry, name, entry, …}, so that whoever asks has looked. Nothing is decided by the server's clock
@@ -30,7 +30,15 @@ local has = life(ARGV[2])
 local free = not has
 for i = 6, #ARGV do free = free or has == ARGV[i] end
 if free then put(ARGV[2], ARGV[3], ARGV[4], ARGV[5], redis.call('TIME')[1]) end
+if free then redis.call('INCR', KEYS[3]) end
 return all()
+`)
+
+// joinsScript counts those that have ever joined.
+//
+// Returns {"ok", how many}.
+var joinsScript = redis.NewScript(nodePrelude + `
+return {'ok', redis.call('GET', KEYS[3]) or '0'}
 `)
 
 // beatScript replaces the beat of an incarnation, and what it promises.

@@ -41,12 +41,14 @@ end
 return page
 `)
 
-// dueScript lists the users of a shard who are due, those first who have waited longest.
+// dueScript lists the users of a shard who are due, those first who have waited longest. What is half imported is nobody's work.
 //
-//	KEYS[1] -> due queue   ARGV[1] -> how many of the shard are looked for
+//	KEYS[1] -> due queue   KEYS[2] -> id of the store   ARGV[1] -> how many of the shard are looked for   ARGV[2] -> the id that is due
 //
-// Returns {"cut" or "", user, since, user, since, …}; the times of migrated users are higher than all others.
+// Returns {"ok", {"cut" or "", user, since, user, since, …}}; the times of migrated users are higher than all others. {"replaced"} if the store
+// is another one.
 var dueScript = redis.NewScript(share + `
+if redis.call('GET', KEYS[2]) ~= ARGV[2] then return {'replaced'} end
 local BEHIND = 2 ^ 52 -- as in prelude
 local function str(n) return string.format('%.0f', n) end
 local t = redis.call('TIME')
@@ -57,5 +59,5 @@ if #waiters / 2 < ask then
   for _, v in ipairs(late) do table.insert(waiters, v) end
 end
 table.insert(waiters, 1, #waiters / 2 == ask and 'cut' or '')
-return waiters
+return {'ok', waiters}
 `)

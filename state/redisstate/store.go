@@ -18,7 +18,8 @@ import (
 // Store is a state.Store in Redis.
 type Store struct {
 	kind      kind
-	confirm   int // replicas
+	confirm   int  // replicas
+	readOnly  bool // nothing is written, so nothing can be confirmed: see Try
 	servers   *servers
 	guides    *servers // the Sentinels, if there are any
 	directory *directory
@@ -38,23 +39,32 @@ var _ state.Store = (*Store)(nil)
 // Open connects to the Redis at rawURL, in one of the forms of url.go, and warns about settings that can lose state. No error contains
 // a password (I8).
 func Open(ctx context.Context, rawURL string, opts Options) (*Store, error) {
-	l, err := parse(rawURL)
+	s, name, err := dial(rawURL, opts)
 	if err != nil {
-		return nil, fmt.Errorf("open state: %w", err)
+		return nil, err
 	}
-	quieten.Do(func() { redis.SetLogger(quiet{}) })
-	s, err := connect(l, opts)
-	if err != nil {
-		return nil, fmt.Errorf("open state %s: %w", l.name, err)
-	}
-	if err := s.begin(ctx, opts.Log, l.name); err != nil {
-		return nil, errors.Join(fmt.Errorf("open state %s: %w", l.name, err), s.Close())
+	if err := s.begin(ctx, opts, name); err != nil {
+		return nil, errors.Join(fmt.Errorf("open state %s: %w", name, err), s.Close())
 	}
 	return s, nil
 }
 
-// connect makes a store that has asked nobody yet.
+// dial makes a store that has asked nobody yet, and returns what to call it.
+func dial(rawURL string, opts Options) (*Store, string, error) {
+	l, err := parse(rawURL)
+	if err != nil {
+		return nil, "", fmt.Errorf("open state: %w", err)
+	}
+	s, err := connect(l, opts)
+	if err != nil {
+		return nil, "", fmt.Errorf("open state %s: %w", l.name, err)
+	}
+	return s, l.name, nil
+}
+
+// connect is dial for a location.
 func connect(l location, opts Options) (*Store, error) {
+	quieten.Do(func() { redis.SetLogger(quiet{}) })
 	secure, err := secure(l, opts)
 	if err != nil {
 		return nil, err
@@ -83,7 +93,16 @@ func connect(l location, opts Options) (*Store, error) {
 }
 
 // begin finds out whether Redis can be used, and which store this is.
-func (s *Store) begin(ctx context.Context, log *slog.Logger, name string) (err error) {
+func (s *Store) begin(ctx context.Context, opts Options, name string) (err error) {
+	if err := s.greet(ctx, opts.Log, name); err != nil {
+		return err
+	}
+	s.id, err = s.identify(ctx, opts.Existing)
+	return err
+}
+
+// greet finds out whether Redis answers, and warns about it.
+func (s *Store) greet(ctx context.Context, log *slog.Logger, name string) error {
 	if err := s.Ping(ctx); errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
 		return fmt.Errorf("%w (the server ended the connection at once; if it wants TLS, write the scheme with rediss)", err)
 	} else if err != nil {
@@ -93,8 +112,7 @@ func (s *Store) begin(ctx context.Context, log *slog.Logger, name string) (err e
 		log = slog.Default()
 	}
 	s.check(ctx, log.With("state", name)) // first: what it says is why the rest may fail
-	s.id, err = s.identify(ctx)
-	return err
+	return nil
 }
 
 // quieten sends what the client has to say, mostly of connections that broke, to the debug log: whoever made the call
@@ -166,6 +184,10 @@ var codes = map[string]error{
 	"fenced":  state.ErrFenced,
 
 	"replaced": state.ErrReplaced,
+
+	"torn":     errTorn,
+	"notempty": state.ErrNotEmpty,
+	"twice":    errTwice,
 }
 
 // note names the act and its object in what a method returns.

@@ -162,7 +162,7 @@ func (e *errand) do(ctx context.Context) {
 	var c *confirmation
 	if n := e.store.confirm; n > 0 && e.sure {
 		e.ask(ctx, pipe)
-		c = confirm(ctx, pipe, markKey(e.trip.queries[e.queries[0]].keys[0]), n)
+		c = confirm(ctx, pipe, e.trip.queries[e.queries[0]].keys[0], n, e.store.readOnly)
 	}
 	all, err := pipe.Exec(ctx)
 	if refused := err != nil && !slices.ContainsFunc(all, failedCommand); refused { // else each command has its error

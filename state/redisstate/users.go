@@ -167,13 +167,17 @@ func (s *Store) Due(ctx context.Context, limit int) (users []string, err error) 
 
 // waiters returns the first who are due, about mean of each shard, and whether there may be more.
 func (s *Store) waiters(ctx context.Context, mean float64) (first []waiter, more bool, err error) {
-	answers, err := s.glanceAtShards(ctx, dueScript, func(n int) []string { return []string{dueKey(n)} }, mean)
+	answers, err := s.glanceAtShards(ctx, dueScript, func(n int) []string { return []string{dueKey(n), inShard(n, "id")} }, mean, s.id)
 	if err != nil {
 		return nil, false, err
 	}
 	excerpts := make([]excerpt[waiter], len(answers))
 	for i, v := range answers {
-		if excerpts[i], err = parseExcerpt(v, 2, parseWaiter); err != nil {
+		rest, err := coded(v)
+		if err != nil {
+			return nil, false, err
+		}
+		if excerpts[i], err = parseExcerpt(rest[0], 2, parseWaiter); err != nil {
 			return nil, false, err
 		}
 	}
@@ -264,13 +268,5 @@ func (s *Store) hash(ctx context.Context, key string) (map[string]string, error)
 	if err != nil {
 		return nil, err
 	}
-	flat, err := texts(v)
-	if err != nil {
-		return nil, err
-	}
-	of := make(map[string]string, len(flat)/2)
-	for i := 0; i+1 < len(flat); i += 2 {
-		of[flat[i]] = flat[i+1]
-	}
-	return of, nil
+	return pairs(v)
 }

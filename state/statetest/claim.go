@@ -29,6 +29,7 @@ func testClaim(r *rig) {
 	claim("bob", "", "\x00\xff raw", "{07}")
 	claim("alice", "bob", "\x00\xff raw")
 	claim("bob", "", "twice", "twice")
+	claim("bob", "", "mark", "id", "import") // names that a store may use itself
 	if _, err := r.Store.Get(r.ctx, "alice"); err == nil {
 		r.Error("a claim made a user known")
 	}
