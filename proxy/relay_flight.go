@@ -37,6 +37,7 @@ type inFlight struct {
 	doneSent  bool     // the DONE of an IDLE is on its way
 	over      bool     // completed
 	forgave   bool     // what the client was owed was dropped, because c makes it count anew
+	short     bool     // some of the messages that it names are gone, and the backend is not asked for them
 	names     []string // mailbox names among the arguments
 	resync    *resync  // what it asks of gaps; nil if nothing
 }

@@ -155,7 +155,7 @@ func (r *relay) paid() {
 }
 
 // translate returns part with the backend's numbers in the place of the client's. Of messages that are gone nothing is
-// asked; if no other is left, c gets its answer here. ok is false if the set does not stand whole in part.
+// asked, which issued tells; if no other is left, c gets its answer here. ok is false if the set does not stand whole in part.
 func (gone numbers) translate(c *inFlight, part []byte) (out []byte, ok bool) {
 	text := string(part)
 	at := len(c.tag) + 1 + len(c.name) + 1
@@ -177,11 +177,23 @@ func (gone numbers) translate(c *inFlight, part []byte) (out []byte, ok bool) {
 			asked.AddRange(b.From, b.To)
 		}
 	}
+	c.short = asked.Len() < set.Len()
 	if asked.Len() == 0 {
 		c.reply = c.tag + " NO [EXPUNGEISSUED] these messages have been removed"
 		return part, true
 	}
 	return []byte(text[:at] + asked.String() + text[end:]), true
+}
+
+// issued puts into the OK of a command some of whose messages are gone why there is nothing of them (RFC 5530), if it has no code.
+func issued(part []byte) []byte {
+	_, rest := wire.Tag(part)
+	_, text := wire.Tag(rest)
+	if bytes.HasPrefix(text, []byte("[")) {
+		return nil
+	}
+	at := len(wire.TrimEOL(part)) - len(text)
+	return slices.Concat(part[:at], []byte("[EXPUNGEISSUED] "), part[at:])
 }
 
 // recount returns an untagged response with its number translated for a client that is owed removals. ok is false if it

@@ -189,6 +189,9 @@ func (r *relay) look(part []byte, eol bool) (judgement, error) {
 	}
 	v, err := r.status(part, eol, c)
 	v.before = before
+	if c != nil && c.short && word == "OK" && v.instead == nil {
+		v.instead = issued(part)
+	}
 	return v, err
 }
 

@@ -77,9 +77,12 @@ func (s *Session) fetchOf(byUID bool, set []*message, text string, ask, want []s
 	if marks && !v.readOnly {
 		c.send = func() { told, end = s.begin(set) }
 	}
-	c.ok = func(*response) error {
+	c.ok = func(r *response) error {
 		end()
 		for _, m := range set {
+			if m.uid == 0 && got[m] == nil && r.is("EXPUNGEISSUED") { // whether it was doomed cannot be known
+				continue
+			}
 			if err := s.answered(v, m, got[m], want); err != nil {
 				return fmt.Errorf("%s: %w", c.name, err)
 			}
