@@ -24,14 +24,21 @@ func (e *Engine) dispatch(ctx context.Context) {
 	shelf := time.NewTicker(shelfEvery)
 	defer shelf.Stop()
 	slots := make(chan struct{}, e.cfg.Workers)
-	for {
-		for _, user := range e.ready(ctx, cap(slots)-len(slots)) {
+	free := func() int { return cap(slots) - len(slots) }
+	begin := func(users []string) {
+		for _, user := range users {
 			slots <- struct{}{}
 			e.wg.Go(func() {
 				e.move(ctx, user)
 				<-slots
 				e.look()
 			})
+		}
+	}
+	for {
+		begin(e.offered(free())) // who has logged in does not wait for the store either
+		if n := free(); n > 0 && !e.needsSecret() {
+			begin(e.bulk(e.due(ctx), n))
 		}
 		select {
 		case <-ctx.Done():
@@ -46,16 +53,7 @@ func (e *Engine) dispatch(ctx context.Context) {
 	}
 }
 
-// ready returns the users to work on now, for whom so many workers are free, and marks them busy.
-func (e *Engine) ready(ctx context.Context, free int) []string {
-	users := e.offered(free)
-	if len(users) < free && !e.needsSecret() {
-		users = append(users, e.bulk(e.due(ctx), free-len(users))...)
-	}
-	return users
-}
-
-// offered takes at most free users who were offered, the newest first, and forgets those of whom nothing has to be known.
+// offered takes at most free users who were offered, the newest first, marks them busy, and forgets those of whom nothing has to be known.
 func (e *Engine) offered(free int) (users []string) {
 	now := time.Now()
 	e.mu.Lock()
