@@ -217,6 +217,8 @@ func (e *Engine) try(ctx context.Context, user string, c candidate) outcome {
 	case errors.Is(err, state.ErrInvalid):
 		log.Warn("making the user known", "err", err)
 		return outcome{settled: true, over: true}
+	case errors.Is(err, state.ErrUntrusted): // the node says so, and who is waited for
+		return outcome{again: e.pace.retry}
 	case err != nil:
 		log.Warn("making the user known", "err", err)
 		return outcome{again: e.pace.retry}

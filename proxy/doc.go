@@ -72,6 +72,11 @@
 //
 // # Failure
 //
+// A store that may have lost writes, since it was started or failed over, is no news to those who are served: all nodes get ready to
+// post their journals, and when all are, each holds its sessions on the source, posts, and goes on when records count, which takes
+// moments (heal.go). Logins wait for it. As long as a node is away nothing is held, and those logins are refused that would go by a
+// record; the log and the status name the node. Switches that were learned before are not acted on after (trust.within).
+//
 // A lost store stops at once the logins of all whom this node's journal does not know at the target and, before this node's
 // life in the store ends, the traffic to the source (see Node). A hold ends only by reading that the attempt is over; when nothing can be read for too long, its
 // sessions end with BYE, and nobody guesses (I5). Shutdown ends sessions between two responses, with a bound.

@@ -37,6 +37,12 @@ type fakeStore struct {
 	hangs   bool          // Beat and Inbox answer nothing
 	lost    int           // how many answers of Join are yet to be lost
 	asked   chan struct{} // if not nil, Folders answers once it is closed
+
+	run, accepted string   // records count if they are the same
+	others        []string // nodes that have not posted to run
+	unready       []string // those of them that are not ready
+	marks         []string // "ready" and "post", in order
+	roster        []string // what Ready was told of
 }
 
 func newFakeStore() *fakeStore {
@@ -108,6 +114,8 @@ func (s *fakeStore) Get(_ context.Context, user string) (state.Record, error) {
 	switch {
 	case s.down:
 		return rec, errStoreDown
+	case s.run != s.accepted:
+		return state.Record{}, state.ErrUntrusted
 	case !ok:
 		return rec, state.ErrUnknown
 	}
@@ -144,6 +152,56 @@ func (s *fakeStore) Tally(_ context.Context, user string, moved int64, ended map
 func (s *fakeStore) Repair(_ context.Context, rec state.Record, _ []state.Folder) (state.Record, error) {
 	s.do(func() { s.records[rec.User] = rec })
 	return rec, nil
+}
+
+func (s *fakeStore) Doubt(context.Context) (state.Doubt, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d := state.Doubt{Run: s.run, Roster: []string{"n1"}, Untrusted: s.run != s.accepted}
+	if d.Untrusted {
+		d.Missing, d.Unready = slices.Clone(s.others), slices.Clone(s.unready)
+	}
+	return d, s.err()
+}
+
+func (s *fakeStore) NotSwitched(_ context.Context, users []string) (left []string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, u := range users {
+		if !s.records[u].Phase.OnTarget() {
+			left = append(left, u)
+		}
+	}
+	return left, s.err()
+}
+
+func (s *fakeStore) Ready(_ context.Context, _ string, d state.Doubt, roster []string) error {
+	s.do(func() { s.roster = roster })
+	return s.mark("ready", d)
+}
+
+func (s *fakeStore) Post(_ context.Context, _ state.Node, d state.Doubt) error {
+	return s.mark("post", d)
+}
+
+func (s *fakeStore) mark(what string, d state.Doubt) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if d.Run != s.run {
+		return state.ErrUntrusted
+	}
+	s.marks = append(s.marks, what)
+	if what == "post" && len(s.others) == 0 {
+		s.accepted = s.run
+	}
+	return s.err()
+}
+
+// restart begins another run of the store, with records, to which others must post too.
+func (s *fakeStore) restart(run string, records map[string]state.Record, others ...string) {
+	s.do(func() {
+		s.run, s.records, s.others, s.unready, s.marks = run, records, others, others, nil
+	})
 }
 
 func (s *fakeStore) Watch(ctx context.Context) <-chan string {

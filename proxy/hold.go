@@ -26,6 +26,7 @@ func (n *Node) readInbox(ctx context.Context) {
 	defer cancel()
 	holds, err := n.store.Inbox(brief, n.me())
 	if err != nil {
+		n.trust.suspect(err)
 		if ctx.Err() == nil {
 			n.log.Debug("read inbox", "err", err) // Beat says it at its own pace
 		}

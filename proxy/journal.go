@@ -13,15 +13,17 @@ import (
 type whereabouts struct {
 	state.Record      // empty but for the name if the user is new
 	own          bool // it is from this node's journal, because the store cannot be asked, or is older
+	turn         int  // of the trust, as of when the store was asked
 	folders      []state.Folder
 }
 
 // look returns what is known of user. A switch that this node has sent somebody to the target by beats any record that does not tell
 // of it, and is enough while the store is out of reach (I3, I7).
 func (n *Node) look(ctx context.Context, user string) (whereabouts, error) {
+	turn := n.trust.now()
 	rec, err := n.ask(ctx, user)
 	if err == nil && rec.Phase.OnTarget() {
-		return whereabouts{Record: rec}, nil
+		return whereabouts{Record: rec, turn: turn}, nil
 	}
 	if n.journal == nil {
 		return whereabouts{Record: rec}, err
@@ -65,6 +67,7 @@ func (n *Node) ask(ctx context.Context, user string) (state.Record, error) {
 		return state.Record{User: user}, nil
 	}
 	if err != nil {
+		n.trust.suspect(err)
 		return rec, fmt.Errorf("read record of %s: %w", user, err)
 	}
 	return rec, nil
@@ -88,5 +91,5 @@ func (n *Node) settle(ctx context.Context, k whereabouts, all bool) ([]state.Fol
 	if n.journal == nil {
 		return folders, nil
 	}
-	return folders, n.journal.Note(journal.Of(k.Record, folders))
+	return folders, n.trust.within(k.turn, func() error { return n.journal.Note(journal.Of(k.Record, folders)) })
 }

@@ -81,10 +81,10 @@ func TestNotNoted(t *testing.T) {
 	t.Run("login", func(t *testing.T) {
 		b := newBed(t)
 		j := withJournal(t, b)
-		j.Close()
 		b.store.put(state.Record{User: "alice", Phase: state.Migrated})
-		steps(t, b, `S~ \* OK .*
-C: a LOGIN alice secret
+		steps(t, b, `S~ \* OK .*`)
+		j.Close()
+		steps(t, b, `C: a LOGIN alice secret
 S~ a NO \[UNAVAILABLE\].*`)
 	})
 	t.Run("move", func(t *testing.T) {

@@ -50,6 +50,7 @@ type Node struct {
 	log     *slog.Logger
 
 	touches *touches // has a lock of its own
+	trust   *trust   // has one too
 
 	holds sync.WaitGroup
 
@@ -68,7 +69,7 @@ func newNode(name string, ttl time.Duration, store Store, own *journal.Journal, 
 	if ttl <= 0 {
 		ttl = DefaultTTL
 	}
-	return &Node{name: name, ttl: ttl, store: store, journal: own, users: newUsers(), life: newLife(ttl), touches: newTouches(), log: log, busy: map[string]bool{}}
+	return &Node{name: name, ttl: ttl, store: store, journal: own, users: newUsers(), life: newLife(ttl), touches: newTouches(), trust: newTrust(), log: log, busy: map[string]bool{}}
 }
 
 // brief bounds one call of the store so that several fit between doubt and the end of the TTL.
@@ -85,6 +86,7 @@ func (n *Node) me() state.Node {
 // run lives until ctx ends, then waits for its holds and leaves.
 func (n *Node) run(ctx context.Context) {
 	hints := n.store.Watch(ctx)
+	n.holds.Go(func() { n.heal(ctx) })
 	poll := time.NewTicker(inboxPoll)
 	defer poll.Stop()
 	for ctx.Err() == nil {
@@ -129,7 +131,7 @@ func (n *Node) sleep(ctx context.Context, hints <-chan string, poll <-chan time.
 // beat keeps the node alive, or doubts its life.
 func (n *Node) beat(ctx context.Context) {
 	now := time.Now()
-	if now.Before(n.retry) || n.lostAt.IsZero() && n.life.silent(now) < n.ttl/3 {
+	if !n.trust.buried.Swap(false) && (now.Before(n.retry) || n.lostAt.IsZero() && n.life.silent(now) < n.ttl/3) {
 		return
 	}
 	n.retry = now.Add(n.ttl / 30)
@@ -176,7 +178,7 @@ func (n *Node) doubt(fenced bool) {
 	silent := n.life.silent(time.Now())
 	if n.lostAt.IsZero() && (fenced || silent > n.ttl*3/4) {
 		n.lostAt = time.Now()
-		n.users.lose()
+		n.users.lose(ofLife)
 		n.log.Error("this node's life is in doubt; sessions on the source are held", "silent", silent)
 	}
 	if fenced || silent > n.ttl*7/8 {
@@ -200,13 +202,23 @@ func (n *Node) expire() {
 // regain lets sessions go on after their users' records have been read again: while the node counted as dead, a
 // switch may have passed without it.
 func (n *Node) regain(ctx context.Context) {
+	if err := n.readAgain(ctx); err != nil {
+		n.log.Warn("regain", "err", err)
+		n.expire()
+		return
+	}
+	n.lostAt = time.Time{}
+	n.users.regain(ofLife)
+	n.log.Info("node is sure of its life again", "incarnation", n.me().Incarnation)
+}
+
+// readAgain reads the records of all users with sessions on the source, which are held, and acts on what has come to pass meanwhile.
+func (n *Node) readAgain(ctx context.Context) error {
 	for _, user := range n.users.onSource() {
 		rec, err := n.read(ctx, user)
 		switch {
 		case err != nil:
-			n.log.Warn("regain", "err", err)
-			n.expire()
-			return
+			return err
 		case rec.Phase.OnTarget():
 			n.users.hold(user) // else they go on at the source with all others, until moveAll has read what it needs
 			n.holds.Go(func() {
@@ -217,9 +229,7 @@ func (n *Node) regain(ctx context.Context) {
 			n.startHold(ctx, state.Hold{User: user, Epoch: rec.Epoch, Attempt: rec.Attempt})
 		}
 	}
-	n.lostAt = time.Time{}
-	n.users.regain()
-	n.log.Info("node is sure of its life again", "incarnation", n.me().Incarnation)
+	return nil
 }
 
 // tally counts sessions that the switch has moved, and those that it ended, by reason.

@@ -261,7 +261,7 @@ func TestFencedNodeReadsSwitch(t *testing.T) {
 	})
 	must(t, "joined anew", func() bool { b.store.mu.Lock(); defer b.store.mu.Unlock(); return b.store.joins == 2 })
 	us := b.srv.node.users
-	must(t, "others go on", func() bool { us.mu.Lock(); defer us.mu.Unlock(); return !us.lost })
+	must(t, "others go on", func() bool { us.mu.Lock(); defer us.mu.Unlock(); return us.lost == 0 })
 	us.mu.Lock()
 	if us.byName["alice"].holds == 0 {
 		t.Error("alice goes on with them")
@@ -293,7 +293,7 @@ func TestFencedNodeInCutover(t *testing.T) {
 func TestNoSeatInDoubt(t *testing.T) {
 	us := newUsers()
 	st := us.enter("alice")
-	us.lose()
+	us.lose(ofLife)
 	turn, _, _ := st.look()
 	if st.attach(&relay{}, true, turn) {
 		t.Error("attached to the source")

@@ -3,6 +3,7 @@ package proxy
 import (
 	"cmp"
 	"context"
+	"errors"
 	"time"
 
 	"imapferry/internal/backend"
@@ -34,6 +35,11 @@ func (s *session) route(ctx context.Context, st *seat, user string) (route, erro
 		k, err := s.srv.node.look(ctx, user)
 		rec := k.Record
 		switch {
+		case errors.Is(err, state.ErrUntrusted) && s.srv.node.trust.comesSoon() && time.Now().Before(patience):
+			if err := wait(ctx, nil, healPoll); err != nil {
+				return route{}, err
+			}
+			continue
 		case err != nil:
 			return route{}, err
 		case rec.Phase.OnTarget():

@@ -25,14 +25,14 @@ func (st *seat) leave() {
 func (st *seat) look() (turn int, held bool, changed <-chan struct{}) {
 	st.all.mu.Lock()
 	defer st.all.mu.Unlock()
-	return st.u.turn, st.u.holds > 0 || st.all.lost, st.u.changed
+	return st.u.turn, st.u.holds > 0 || st.all.lost != 0, st.u.changed
 }
 
 // attach makes r the seat's relay, unless the route that was read in turn may be out of date.
 func (st *seat) attach(r *relay, onSource bool, turn int) bool {
 	st.all.mu.Lock()
 	defer st.all.mu.Unlock()
-	if onSource && (st.all.lost || st.u.holds > 0 || st.u.turn != turn) {
+	if onSource && (st.all.lost != 0 || st.u.holds > 0 || st.u.turn != turn) {
 		return false
 	}
 	st.relay, st.onSource = r, onSource

@@ -122,10 +122,10 @@ func check(cfg *Config) error {
 // Sessions returns how many sessions of user this node serves, those on their way in among them.
 func (s *Server) Sessions(user string) int { return s.node.users.count(user) }
 
-// Join makes this process one of the nodes. It waits if another process has the node's name, until that one has left or counts as dead,
+// Join makes this process one of the nodes, and posts its journal. It waits if another process has the node's name, until that one has left or counts as dead,
 // or returns *state.Taken; waits, which may be nil, is told at once that it does. Listen comes first: clients who come meanwhile wait.
 func (s *Server) Join(ctx context.Context, waits func(*state.Taken)) error {
-	if err := s.node.enter(ctx, waits); err != nil {
+	if err := s.node.enroll(ctx, waits); err != nil {
 		s.closeListeners()
 		return err
 	}

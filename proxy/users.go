@@ -7,7 +7,7 @@ import "sync"
 type users struct {
 	mu     sync.Mutex
 	byName map[string]*user // guarded by mu; users with a seat or a hold
-	lost   bool             // guarded by mu: the node's life is in doubt, nothing goes to the source
+	lost   doubt            // guarded by mu: while there is any, nothing goes to the source
 	closed bool             // guarded by mu: the server goes down
 }
 
@@ -19,6 +19,14 @@ type user struct {
 	turn    int           // how many holds there were: who read the record in an earlier turn must read it again
 	changed chan struct{} // closed when the record may have changed
 }
+
+// doubt is why all users are held at once; there may be several reasons.
+type doubt uint8
+
+const (
+	ofLife  doubt = 1 << iota // this node may count as dead
+	ofStore                   // the store may have lost switches
+)
 
 // maxSpoilt is how many cutovers one session may spoil before it is ended.
 const maxSpoilt = 3
@@ -119,7 +127,7 @@ func (us *users) release(name string, spoilt bool) (ended int) {
 			st.relay.end(restless)
 			st.ended = true
 			ended++
-		} else if !us.lost {
+		} else if us.lost == 0 {
 			st.relay.resume()
 		}
 	}
@@ -199,17 +207,20 @@ func (us *users) end(name, text string) (ended int) {
 	return ended
 }
 
-// lose holds every session on the source, and every login that would go there.
-func (us *users) lose() {
+// lose holds every session on the source, and every login that would go there. The channels close when the sessions are quiet.
+func (us *users) lose(why doubt) (quiet []<-chan struct{}) {
 	us.mu.Lock()
 	defer us.mu.Unlock()
-	us.lost = true
+	us.lost |= why
 	for _, u := range us.byName {
 		u.turn++
 		for st := range u.seats {
-			st.hold()
+			if st.hold() {
+				quiet = append(quiet, st.quiet)
+			}
 		}
 	}
+	return quiet
 }
 
 // onSource returns the users that have sessions on the source.
@@ -241,11 +252,14 @@ func (us *users) sessionsOnSource(name string) (n int) {
 	return n
 }
 
-// regain ends what lose began: sessions go on, except those of users held on their own account.
-func (us *users) regain() {
+// regain ends what lose began: sessions go on, except those of users held on their own account, unless there is another doubt.
+func (us *users) regain(why doubt) {
 	us.mu.Lock()
 	defer us.mu.Unlock()
-	us.lost = false
+	us.lost &^= why
+	if us.lost != 0 {
+		return
+	}
 	for _, u := range us.byName {
 		for st := range u.seats {
 			if st.relay != nil && st.onSource && !st.ended && u.holds == 0 {
@@ -256,7 +270,7 @@ func (us *users) regain() {
 	}
 }
 
-// restless ends the sessions on the source that a loss of the node's life found with commands in flight: what the
+// restless ends the sessions on the source that lose found with commands in flight: what the
 // source answers from now on must not reach the client.
 func (us *users) restless() (ended int) {
 	us.mu.Lock()

@@ -19,6 +19,11 @@
 // Beside the record a user has folders, which are the worker's notes and the relay's table, and exceptions, which are
 // what could not be carried over as it was.
 //
+// # A store that has come back older
+//
+// Nothing of a store's own tells it, but nodes keep journals of the switches on which they have acted. Whenever writes may have been lost,
+// records count only after all nodes have posted these (Journals).
+//
 // # The cutover
 //
 // BeginCutover moves a tailing user to cutover, names the live nodes and puts a hold into the inbox of each. A node

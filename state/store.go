@@ -17,7 +17,9 @@ var (
 	ErrWaiting  = errors.New("not all nodes have acknowledged")      // Commit
 	ErrFenced   = errors.New("this incarnation is not alive any more")
 	ErrReplaced = errors.New("the store does not hold any more what this process knew: it was emptied, or is another one")
-	ErrInvalid  = errors.New("not valid") // an argument that no store takes; limits.go says which
+	// ErrUntrusted is what a store says of its records that may have come back older: Journals.
+	ErrUntrusted = errors.New("the store was started or failed over and may have lost writes: its records do not count before all nodes have posted their journals")
+	ErrInvalid   = errors.New("not valid") // an argument that no store takes; limits.go says which
 )
 
 // Store holds the state of all users and nodes. All methods are safe for concurrent use, take effect whole or not at all, and are
@@ -32,6 +34,7 @@ type Store interface {
 	Exceptions
 	Cutovers
 	Nodes
+	Journals
 
 	// Watch returns a channel that names users whose record has changed. It is a hint: changes may be
 	// missed or reported twice, so readers also look by themselves now and then. It is closed when ctx ends.
@@ -75,12 +78,6 @@ type Users interface {
 	// ReleaseUser lets the engine switch user whatever the cutover policy says, until the switch, and makes the next try due now.
 	// It returns ErrPhase for users whom the target serves.
 	ReleaseUser(ctx context.Context, user string) (Record, error)
-	// Repair makes the store tell of a switch that it has lost, of which a node's journal knows: User, Fidelity, Attempt, Migrated
-	// and Skipped of rec count. The user becomes migrated from whatever phase, and known if need be; a lease ends and a newer
-	// epoch makes it void, a cutover is over. folders are written under their names, and others stay. No straggler pass is to
-	// come, since nobody knows what was brought over after the time as of which the store is: Retry asks for one. Reason says so.
-	// A user whom the target serves stays as he is. It returns the record after.
-	Repair(ctx context.Context, rec Record, folders []Folder) (Record, error)
 	// Tally adds to the counts of sessions of user that were moved to the target, and, by reason, that were ended because of
 	// the switch. Any node may, at any time. Negative numbers are ErrInvalid, and so is what CheckEnded refuses.
 	Tally(ctx context.Context, user string, moved int64, ended map[string]int64) error

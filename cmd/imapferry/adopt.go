@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"imapferry/state/journal"
 )
@@ -12,11 +13,14 @@ const adoptUsage = `usage: imapferry adopt --config FILE
 
 Makes this node's journal one of the store that the configuration names, and gives the store the switches that the
 journal knows. That is for a store that was emptied or replaced and whose content cannot be restored: a node refuses
-to start then. Stop all nodes, run this on each, and start them when all are done: whom only another node's journal
-knows would be served by the source until then.
+to start then. Stop all nodes, run this on each, and start them. Logins of users whom a node's journal does not know are
+refused until all have started that the journals know of.
 
   --config FILE  the configuration, TOML
 `
+
+// adoptWithin bounds adopt: some milliseconds for each user.
+const adoptWithin = 2 * time.Minute
 
 func adopt(ctx context.Context, c *call) (err error) {
 	file := c.flags.String("config", "", "")
@@ -34,7 +38,7 @@ func adopt(ctx context.Context, c *call) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, own.Close()) }()
-	ctx, cancel := context.WithTimeout(ctx, postWithin)
+	ctx, cancel := context.WithTimeout(ctx, adoptWithin)
 	defer cancel()
 	repaired, err := own.Post(ctx, store)
 	if err != nil {

@@ -41,6 +41,7 @@ func commands() []command {
 		{"exceptions", "list what could not be carried over as it was", exceptionsUsage, exceptions},
 		{"verify", "compare source and target of one user", verifyUsage, verify},
 		{"finalize", "end all work on migrated users", finalizeUsage, finalize},
+		{"forget", "no longer wait for the journals of nodes that are gone for good", forgetUsage, forget},
 		{"adopt", "give an emptied store the switches that this node knows", adoptUsage, adopt},
 		{"state", "bring all state to another store", stateUsage, moveState},
 		{"demo", "show a crossing on this machine alone", demoUsage, demo},

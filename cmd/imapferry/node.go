@@ -118,9 +118,6 @@ func (n *node) open(ctx context.Context, cfg *config, source, target *backend.Ba
 	if err := n.server.Listen(ctx); err != nil {
 		return err
 	}
-	if err := n.post(ctx); err != nil {
-		return err
-	}
 	if err := n.server.Join(ctx, n.takeTime); err != nil {
 		return err
 	}
@@ -131,20 +128,6 @@ func (n *node) open(ctx context.Context, cfg *config, source, target *backend.Ba
 	n.announce(cfg, source, target)
 	return nil
 }
-
-// post gives the store back the switches that it has lost, before any worker takes its records at their word.
-func (n *node) post(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, postWithin)
-	defer cancel()
-	repaired, err := n.journal.Post(ctx, n.store)
-	if repaired > 0 {
-		n.log.Error("the store had lost switches that this node's journal knows; they are back", "users", repaired)
-	}
-	return err
-}
-
-// postWithin bounds post: some microseconds for each user who was ever switched.
-const postWithin = 2 * time.Minute
 
 // owner names this process in leases. The name alone would let a process that has just started take over from one
 // that has not quite ended.

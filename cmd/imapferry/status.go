@@ -17,7 +17,7 @@ import (
 const statusUsage = `usage: imapferry status [USER] [--admin ADDR] [--json]
 
 Shows how far one user is and what the user waits for. Without USER it shows how many users are in each phase, and
-which nodes run, and fails if the store does not answer.
+which nodes run, and fails if the store does not answer, or its records do not count because journals are missing.
 
 ` + flagsUsage
 
@@ -136,6 +136,9 @@ func (o operator) printStatus(s admin.Status) error {
 	fmt.Fprintf(tw, "version\t%s\nstore\t%s\n", s.Version, store)
 	for _, n := range s.Nodes {
 		fmt.Fprintf(tw, "node\t%s (%s)\n", n.Name, n.Incarnation)
+	}
+	if len(s.Missing) > 0 {
+		fmt.Fprintf(tw, "missing\tthe journals of %s; start these nodes, or see imapferry help forget\n", strings.Join(s.Missing, ", "))
 	}
 	var all int64
 	for _, p := range state.Phases {

@@ -102,6 +102,11 @@ func (c *Client) Finalize(ctx context.Context, name string, force bool) (User, e
 	return ask[User](ctx, c, http.MethodPost, userPath(name, "/finalize?force="+strconv.FormatBool(force)))
 }
 
+// Forget takes a node off the roster that is gone for good. It returns ErrRefused while the node may be alive.
+func (c *Client) Forget(ctx context.Context, node string) (Forgotten, error) {
+	return ask[Forgotten](ctx, c, http.MethodPost, "/v1/nodes/"+url.PathEscape(node)+"/forget")
+}
+
 // Users returns a page of users after the name after; phase 0 means all, limit 0 the server's choice.
 func (c *Client) Users(ctx context.Context, phase state.Phase, after string, limit int) (Page, error) {
 	q := url.Values{}

@@ -8,6 +8,7 @@
 //	POST /v1/users/NAME/cutover    switch as soon as the user is ready, whatever the cutover policy says
 //	POST /v1/users/NAME/finalize   end all work on a migrated user; ?force=true: even if mail may be left in the source
 //	GET  /v1/users/NAME/exceptions a page of what could not be carried over as it was; ?after=
+//	POST /v1/nodes/NAME/forget     a node is gone for good, and its journal is not waited for any more
 //	POST /v1/users/NAME/verify     compare source and target; {"bodies": "all", "from": "FOLDER"}; answers a stream
 //	GET  /healthz                  the process answers
 //	GET  /readyz                   the store answers, too

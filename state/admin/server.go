@@ -60,6 +60,7 @@ func NewServer(opts Options) *Server {
 	mux.Handle("/v1/users/{name}/finalize", s.only(http.MethodPost, s.finalize))
 	mux.Handle("/v1/users/{name}/exceptions", s.only(http.MethodGet, s.exceptions))
 	mux.HandleFunc("/v1/users/{name}/verify", s.verify)
+	mux.Handle("/v1/nodes/{name}/forget", s.only(http.MethodPost, s.forget))
 	mux.Handle("/healthz", s.only(http.MethodGet, s.healthy))
 	mux.Handle("/readyz", s.only(http.MethodGet, s.ready))
 	mux.Handle("/", s.answering(noSuchPath))

@@ -44,6 +44,8 @@ type Status struct {
 	Store   Health                `json:"store"`
 	Users   map[state.Phase]int64 `json:"users"` // by phase
 	Nodes   []state.Node          `json:"nodes"`
+	Roster  []string              `json:"roster"`            // nodes with a journal, whether they run or not
+	Missing []string              `json:"missing,omitempty"` // of these, whose journals must be posted before records count
 }
 
 // Health is whether something answers, and if not, why.

@@ -138,7 +138,7 @@ func asked(r *http.Request, name string) (bool, error) {
 
 // status answers even when the store does not: that is when operators ask.
 func (s *Server) status(r *http.Request) (any, error) {
-	st := Status{Version: s.Version, Users: map[state.Phase]int64{}, Nodes: []state.Node{}}
+	st := Status{Version: s.Version, Users: map[state.Phase]int64{}, Nodes: []state.Node{}, Roster: []string{}}
 	counts, err := s.Store.Counts(r.Context())
 	if err != nil {
 		st.Store.Error = err.Error()
@@ -149,8 +149,16 @@ func (s *Server) status(r *http.Request) (any, error) {
 		st.Store.Error = err.Error()
 		return st, nil
 	}
-	st.Store.OK, st.Users = true, counts
-	st.Nodes = append(st.Nodes, nodes...)
+	doubt, err := s.Store.Doubt(r.Context())
+	if err != nil {
+		st.Store.Error = err.Error()
+		return st, nil
+	}
+	st.Users, st.Missing = counts, doubt.Missing
+	st.Nodes, st.Roster = append(st.Nodes, nodes...), append(st.Roster, doubt.Roster...)
+	if st.Store.OK = !doubt.Untrusted; doubt.Untrusted {
+		st.Store.Error = state.ErrUntrusted.Error()
+	}
 	return st, nil
 }
 

@@ -9,7 +9,7 @@ import (
 	"imapferry/state"
 )
 
-// Repair implements state.Users.
+// Repair implements state.Journals.
 func (s *Store) Repair(ctx context.Context, rec state.Record, folders []state.Folder) (r state.Record, err error) {
 	defer note(&err, "repair", rec.User)
 	if err := state.CheckRepair(rec, folders); err != nil {

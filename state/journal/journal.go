@@ -4,10 +4,11 @@
 // user who was switched that the source serves him, and what clients have written to the target since is lost to them, or overwritten.
 // So a node notes each switch here, durably, before it lets anybody act on it (state/model/journal.pml, guard MOVE_BEFORE_JOURNAL): a
 // switch that no node has noted was acted on by nobody, and is safe to be lost. A noted switch beats any record that says otherwise,
-// and while the store is out of reach it alone is enough to serve the user.
+// and while the store is out of reach it alone is enough to serve the user. What one node has noted the others learn by its being posted:
+// all wait for that whenever the store may have lost writes (state.Journals).
 //
 //	switches   user → packed switch: attempt, fidelity, time, and the folders that the relay's view needs
-//	meta       store → id of the store whose switches these are
+//	meta       store → id of the store whose switches these are; roster → names of all nodes, whose journals together know all switches
 //
 // Nothing is read at start but the file's head, whatever it holds: pages come in as users are looked up. That is safe because no
 // decision is made of a part of it: each is about one user, whose entry is looked up then.
@@ -38,6 +39,7 @@ var (
 	switchesBucket = []byte("switches")
 	metaBucket     = []byte("meta")
 	storeKey       = []byte("store")
+	rosterKey      = []byte("roster")
 )
 
 // ErrForeign says that the switches of a journal are another store's.

@@ -53,7 +53,7 @@ func TestPost(t *testing.T) {
 	}
 }
 
-// failing is a store that fails at the n-th call.
+// failing is a store that knows nothing, and fails at the n-th call.
 type failing struct {
 	journal.Store
 	mu sync.Mutex
@@ -62,13 +62,21 @@ type failing struct {
 
 var errAway = errors.New("away")
 
-func (f *failing) Get(ctx context.Context, user string) (state.Record, error) {
+func (f *failing) fails() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.n--; f.n <= 0 {
-		return state.Record{}, errAway
+		return errAway
 	}
-	return state.Record{Phase: state.Migrated}, nil
+	return nil
+}
+
+func (f *failing) NotSwitched(_ context.Context, users []string) ([]string, error) {
+	return users, f.fails()
+}
+
+func (f *failing) Repair(context.Context, state.Record, []state.Folder) (state.Record, error) {
+	return state.Record{}, f.fails()
 }
 
 // TestPostFails demands that a store that cannot be asked does not count as whole.
@@ -79,12 +87,12 @@ func TestPostFails(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, n := range []int{1, 20, 40} {
+	for _, n := range []int{1, 2, 20, 41} {
 		if _, err := j.Post(t.Context(), &failing{n: n}); !errors.Is(err, errAway) {
 			t.Errorf("failing at call %d: %v", n, err)
 		}
 	}
-	if _, err := j.Post(t.Context(), &failing{n: 41}); err != nil {
+	if _, err := j.Post(t.Context(), &failing{n: 42}); err != nil {
 		t.Error(err)
 	}
 }

@@ -35,7 +35,8 @@
  * not confirmed.
  *
  * Not in it: what a pass copies and proves, a source that is itself replicated, two processes that run under one node's
- * name (Join refuses the second), what a worker that was taken over still does to the target.
+ * name (Join refuses the second), and what a worker that was taken over still does to the target: nothing ends its sessions
+ * there but itself, and what it has sent by then has guards of its own (migrate/takeover.go).
  */
 
 #ifndef NODES

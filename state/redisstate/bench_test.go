@@ -52,6 +52,9 @@ func populate(b *testing.B, users int) statetest.Population {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { s.Close() })
+	if err := statetest.Accept(b.Context(), s); err != nil {
+		b.Fatal(err)
+	}
 	if err := statetest.Settle(b.Context(), s); err != nil {
 		b.Fatal(err)
 	}

@@ -74,7 +74,8 @@ func (m *slotMove) end() {
 }
 
 // A slot is moved to another master under a store. While its keys are under way nothing of its users is done, and said so; before and
-// after, redirections are followed, by scripts that the other master has never seen.
+// after, redirections are followed, by scripts that the other master has never seen. That master may be one with other memories, for all
+// that its run tells.
 func TestClusterMovesSlot(t *testing.T) {
 	t.Parallel()
 	_, f := newCluster(t)
@@ -100,6 +101,7 @@ func TestClusterMovesSlot(t *testing.T) {
 	if _, err := s.Claim(ctx, "alice", []string{"t"}); err != nil { // of another slot
 		t.Error(err)
 	}
+	trust(t, s)
 	get("all moved, and not yet said") // ASK
 	m.end()
 	get("moved") // MOVED

@@ -41,7 +41,7 @@ func (s *Store) BeginCutover(ctx context.Context, l state.Lease, attempt string,
 
 // liveIDs returns the nodes that are alive, as scripts take them.
 func (s *Store) liveIDs(ctx context.Context) ([]any, error) {
-	live, err := s.live(ctx)
+	live, err := s.live(ctx, countedScript)
 	ids := make([]any, len(live))
 	for i, n := range live {
 		ids[i] = nodeID(n)
@@ -73,7 +73,7 @@ func (s *Store) Waiting(ctx context.Context, user, attempt string) (nodes []stat
 	if err != nil {
 		return nil, err
 	}
-	live, err := s.live(ctx)
+	live, err := s.live(ctx, countedScript)
 	if err != nil {
 		return nil, err
 	}

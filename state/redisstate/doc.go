@@ -6,11 +6,14 @@
 //	ferry:{07}:due           zset     users who wait for a worker, by the microsecond since when
 //	ferry:{07}:phase:3       zset     users in a phase, by name; its size is the count
 //	ferry:{07}:id            string   what tells this content of the store from another; the same in all shards
+//	ferry:{07}:run           string   the run of the server that was accepted; see below
+//	ferry:{07}:roster        hash     node name → the run to which it has posted its journal, "ready " and the run for which it is, "" or "gone"
 //	ferry:{07}:op:ID         string   a Tally that was done, for a minute
 //	ferry:{07}mark           string   what is written to be confirmed; other tags have it too
 //	ferry:{nodes}:lives      hash     node name → incarnation, last beat, what it promises, when it joined
 //	ferry:{nodes}:id         string   the same id
 //	ferry:{nodes}:joins      string   how many incarnations have ever joined, by which an export knows that none came and went
+//	ferry:{nodes}:run        string   as in the shards, and so is the roster
 //	ferry:{claims}:TOKEN     string   user
 //	ferry:{claims}import     string   of the last import, see import.go
 //	ferry:changes            channel  users whose record has changed
@@ -71,8 +74,20 @@
 //
 // Redis is as durable as it is configured. Without an append-only file that is synced at every write, a crash loses
 // writes that were answered, and with an eviction policy it may forget users; a replica that is promoted without having
-// confirmed lacks writes that counted. Open looks at all that and warns (check.go). That a record has become older nobody
-// finds out here; nodes have journals for it.
+// confirmed lacks writes that counted. Open looks at all that and warns (check.go).
+//
+// That records have become older nobody can tell from them. But it cannot happen without a start or a promotion, at which Redis makes
+// itself a new replication id: that is its run. Every script that leads a session or a worker anywhere compares the server's run with the
+// one that was accepted, which is kept beside the records, so a snapshot brings an older one along (script_trust.go). If they differ
+// the answer is ErrUntrusted, until all nodes of the roster have posted their journals to the new run, whatever they knew being repaired:
+// state.Journals. The last of them accepts it, in the same script. A planned restart is no exception, and costs a fleet whose nodes all
+// live some hundred milliseconds; so does a slot that is moved to another master of a Cluster, where each shard has its own run and roster.
+// The registry of nodes has both too: one that has come back older lacks nodes for which a cutover must wait, so none begins or commits
+// until all have posted, which only the living can (countedScript, postScript).
+//
+// Nodes remember each other's names in their journals, since the roster comes back older as well. Limits: the name of a node that has never
+// run before is known to the others after a third of their time to live, by a look at the roster beside the Beat; and who writes keys by
+// hand (RESTORE) makes no new run.
 //
 // That everything is gone is found out: the store has an id in every shard, made by whoever opens it first (identity.go), and
 // nothing is said of users who are not there, who are due, or of nodes, unless the id is still the one that the process knows. While the

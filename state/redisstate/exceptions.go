@@ -18,9 +18,9 @@ func exceptionKeys(user string) []string {
 
 // exceptional is how the scripts that change the list go on.
 //
-//	KEYS[12] -> keys in order   KEYS[13] -> key to the rest   KEYS[14] -> class to count
+//	KEYS[13] -> keys in order   KEYS[14] -> key to the rest   KEYS[15] -> class to count
 const exceptional = held + `
-local list, texts, counts = KEYS[12], KEYS[13], KEYS[14]
+local list, texts, counts = KEYS[13], KEYS[14], KEYS[15]
 
 local function forget(key, class)
   if redis.call('ZREM', list, key) == 0 then return end

@@ -69,7 +69,7 @@ func (s *Store) joins(ctx context.Context) (string, error) {
 func (s *Store) quiet(ctx context.Context, waits func(node string, left time.Duration)) error {
 	seen := map[state.Node]string{} // beats
 	for first := true; ; first = false {
-		lives, err := s.lives(ctx)
+		lives, err := s.lives(ctx, lookScript)
 		if err != nil || len(lives) == 0 {
 			return err
 		}

@@ -2,6 +2,7 @@ package redisstate_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"imapferry/internal/testbed"
 	"imapferry/state"
 	"imapferry/state/redisstate"
+	"imapferry/state/statetest"
 )
 
 // A master is replaced under a store that writes without end. The store goes on at the new one, what counted is there (I7), and hints
@@ -71,6 +73,9 @@ func failsOver(t *testing.T, s *redisstate.Store, replace func()) {
 	replace()
 	after := 0
 	until(t, "the store goes on", func() bool {
+		if statetest.Accept(t.Context(), s) != nil {
+			return false
+		}
 		if _, err := s.Offer(t.Context(), fmt.Sprintf("after%d", after)); err != nil {
 			return false
 		}
@@ -160,6 +165,10 @@ func TestMasterLeftBehind(t *testing.T) {
 					t.Errorf("by the old master: %v", err)
 				}
 			}
+			if _, err = store.Offer(t.Context(), "bob"); !errors.Is(err, state.ErrUntrusted) {
+				t.Errorf("by the new master, which may lack switches: %v", err)
+			}
+			trust(t, store)
 			_, err = store.Offer(t.Context(), "bob")
 			must(t, err)
 			hears(t, store, changes, "bob")
@@ -192,6 +201,7 @@ func TestDeposedMaster(t *testing.T) {
 	must(t, old.Freeze())
 	_, err = s.NewMaster(old)
 	must(t, err)
+	trust(t, store)
 	l, _, err := store.Acquire(ctx, "alice", "w", time.Hour)
 	must(t, err)
 	for _, p := range []state.Phase{state.Copying, state.Tailing} {

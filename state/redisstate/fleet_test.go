@@ -8,6 +8,7 @@ import (
 
 	"imapferry/internal/testbed"
 	"imapferry/state/redisstate"
+	"imapferry/state/statetest"
 )
 
 // fleet is a Redis of any kind, as tests need it that run on all kinds.
@@ -140,7 +141,14 @@ func openWith(t *testing.T, url string, opts redisstate.Options) *redisstate.Sto
 			t.Error(err)
 		}
 	})
+	trust(t, s)
 	return s
+}
+
+// trust has the present run of s accepted: nobody's journal knows anything.
+func trust(t *testing.T, s *redisstate.Store) {
+	t.Helper()
+	until(t, "the run is accepted", func() bool { return statetest.Accept(t.Context(), s) == nil })
 }
 
 func must(t *testing.T, err error) {

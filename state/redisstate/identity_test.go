@@ -139,7 +139,7 @@ func TestOpenAtOnce(t *testing.T) {
 				return
 			}
 			defer s.Close()
-			if _, err := s.Offer(t.Context(), "alice"); err != nil {
+			if _, err := s.NotSwitched(t.Context(), []string{"alice"}); err != nil {
 				t.Error(err)
 			}
 		})

@@ -69,7 +69,7 @@ func (i *Import) take(ctx context.Context, waits func(string, time.Duration)) er
 			return err
 		}
 	}
-	if _, err := s.call(ctx, takeScript, []string{livesKey, nodesIDKey}, has, i.mark); err != nil {
+	if _, err := s.call(ctx, takeScript, []string{livesKey, nodesIDKey, nodesRunKey, nodesRosterKey}, has, i.mark); err != nil {
 		return err
 	}
 	if err := s.eachOK(ctx, markScript, perShard(emptyKeys, []any{importing, i.mark})); err != nil {
@@ -82,7 +82,7 @@ func (i *Import) take(ctx context.Context, waits func(string, time.Duration)) er
 }
 
 func emptyKeys(shard int) []string {
-	return append([]string{inShard(shard, "id")}, phaseKeys(shard)...)
+	return append(append([]string{inShard(shard, "id")}, phaseKeys(shard)...), runKey(shard), inShard(shard, "roster"))
 }
 
 // empty returns an error if the store holds anything, or if a node is alive on it. has is what it has in place of an id.
@@ -137,7 +137,7 @@ func (i *Import) clearPhase(ctx context.Context, key string) error {
 		for n, u := range users {
 			queries[n] = query{append(exceptionKeys(u), idKey(u)), []any{u, i.fill.reads(0)}}
 		}
-		if err := i.store.eachOK(ctx, forgetScript, queries); err != nil {
+		if err := i.store.eachOK(ctx, wipeScript, queries); err != nil {
 			return err
 		}
 	}

@@ -12,9 +12,12 @@ import (
 const shards = 64
 
 const (
-	livesKey      = "ferry:{nodes}:lives"
-	nodesIDKey    = "ferry:{nodes}:id"
-	joinsKey      = "ferry:{nodes}:joins"
+	livesKey       = "ferry:{nodes}:lives"
+	nodesIDKey     = "ferry:{nodes}:id"
+	nodesRunKey    = "ferry:{nodes}:run"
+	nodesRosterKey = "ferry:{nodes}:roster"
+	joinsKey       = "ferry:{nodes}:joins"
+
 	changeChannel = "ferry:changes"
 )
 
@@ -48,14 +51,20 @@ func foldersKey(user string) string { return inShard(shard(user), "folders:"+use
 // userKeys returns what every transition of a user gets as KEYS; the prelude of the scripts names them.
 func userKeys(user string) []string {
 	n := shard(user)
-	return append([]string{recordKey(user), dueKey(n), holdsKey(user), foldersKey(user)}, phaseKeys(n)...)
+	keys := append([]string{recordKey(user), dueKey(n), holdsKey(user), foldersKey(user)}, phaseKeys(n)...)
+	return append(keys, runKey(n))
 }
+
+// runKey returns the key of the run that was accepted in a shard.
+func runKey(n int) string { return inShard(n, "run") }
 
 // idKey returns the key of the store's id in user's shard.
 func idKey(user string) string { return inShard(shard(user), "id") }
 
 // readKeys returns what reading a record needs.
-func readKeys(user string) []string { return []string{recordKey(user), idKey(user)} }
+func readKeys(user string) []string {
+	return []string{recordKey(user), idKey(user), runKey(shard(user))}
+}
 
 // offerKeys adds the key that tells whether the user can be a new one.
 func offerKeys(user string) []string { return append(userKeys(user), idKey(user)) }

@@ -95,6 +95,7 @@ func (f *fleet) openThrough(t *testing.T, l *lossy) *redisstate.Store {
 	s, err := redisstate.OpenThrough(t.Context(), f.url, opts, l.through)
 	must(t, err)
 	t.Cleanup(func() { s.Close() })
+	trust(t, s)
 	return s
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -13,7 +14,7 @@ import (
 	"imapferry/state"
 )
 
-var nodeKeys = []string{livesKey, nodesIDKey, joinsKey}
+var nodeKeys = []string{livesKey, nodesIDKey, nodesRunKey, joinsKey}
 
 // onNodes runs a script on nodes, and observes what it returns.
 func (s *Store) onNodes(ctx context.Context, script *redis.Script, args ...any) ([]life, error) {
@@ -35,7 +36,7 @@ func (s *Store) Join(ctx context.Context, name string, ttl time.Duration, former
 	if err := cmp.Or(state.CheckName("node", name), state.CheckSpan("ttl", ttl)); err != nil {
 		return state.Node{}, err
 	}
-	if _, err := s.lives(ctx); err != nil { // whoever has the name may have to be buried
+	if _, err := s.lives(ctx, lookScript); err != nil { // whoever has the name may have to be buried
 		return state.Node{}, err
 	}
 	n = state.Node{Name: name, Incarnation: rand.Text()}
@@ -67,7 +68,7 @@ func (s *Store) Beat(ctx context.Context, n state.Node, ttl time.Duration) (err 
 
 // alive returns ErrFenced if n has ended.
 func (s *Store) alive(ctx context.Context, n state.Node) error {
-	_, err := s.onNodes(ctx, lookScript, n.Name, n.Incarnation)
+	_, err := s.onNodes(ctx, countedScript, n.Name, n.Incarnation)
 	return err
 }
 
@@ -81,12 +82,12 @@ func (s *Store) Leave(ctx context.Context, n state.Node) (err error) {
 // Live implements state.Nodes.
 func (s *Store) Live(ctx context.Context) (nodes []state.Node, err error) {
 	defer note(&err, "list", "nodes")
-	return s.live(ctx)
+	return s.live(ctx, lookScript)
 }
 
 // live returns the nodes that are alive, by name. Those that have ended can never be alive again when it returns.
-func (s *Store) live(ctx context.Context) ([]state.Node, error) {
-	lives, err := s.lives(ctx)
+func (s *Store) live(ctx context.Context, look *redis.Script) ([]state.Node, error) {
+	lives, err := s.lives(ctx, look)
 	nodes := make([]state.Node, len(lives))
 	for i, l := range lives {
 		nodes[i] = l.Node
@@ -95,27 +96,27 @@ func (s *Store) live(ctx context.Context) ([]state.Node, error) {
 }
 
 // lives returns the entries of the nodes that are alive, after it has buried those whose beats have stood still for long enough. Whoever
-// has beaten meanwhile lives on.
-func (s *Store) lives(ctx context.Context) ([]life, error) {
-	found, err := s.onNodes(ctx, lookScript)
+// has beaten meanwhile lives on. look is lookScript, or countedScript where a cutover depends on it.
+func (s *Store) lives(ctx context.Context, look *redis.Script) ([]life, error) {
+	found, err := s.onNodes(ctx, look)
 	if err != nil {
 		return nil, err
 	}
-	left := found
-	for _, l := range found {
-		if !l.dead() {
-			continue
-		}
-		if left, err = s.onNodes(ctx, buryScript, l.Name, l.Incarnation, l.beat); err != nil {
+	dead := slices.DeleteFunc(slices.Clone(found), func(l life) bool { return !l.dead() })
+	if len(dead) == 0 {
+		return found, nil
+	}
+	for _, l := range dead {
+		if _, err := s.onNodes(ctx, buryScript, l.Name, l.Incarnation, l.beat); err != nil {
 			return nil, err
 		}
 	}
-	return left, nil
+	return s.onNodes(ctx, look)
 }
 
 // noneSilent returns *state.Silent if a node that is not known to be dead has missed its beats.
 func (s *Store) noneSilent(ctx context.Context) error {
-	lives, err := s.lives(ctx)
+	lives, err := s.lives(ctx, countedScript)
 	for _, l := range lives {
 		if l.silent > state.SilentBeyond(l.ttl) {
 			return &state.Silent{Node: l.Name, For: l.silent, TTL: l.ttl}

@@ -127,6 +127,7 @@ func TestLeastRights(t *testing.T) {
 		if strings.Contains(log.String(), "could not ask") {
 			t.Errorf("%s", &log)
 		}
+		trust(t, s)
 		watchesAndMoves(t, s)
 	}
 }

@@ -10,13 +10,13 @@ import (
 
 // repairScript makes the record tell of a switch that the store has lost.
 //
-//	KEYS[12] -> id of the store   ARGV[3] -> the id that is due
+//	KEYS[13] -> id of the store   ARGV[3] -> the id that is due
 //	ARGV[4..8] -> attempt, fidelity, time of the switch, folders with gaps, reason
 //	ARGV[9], ARGV[11] … -> folder   ARGV[10], ARGV[12] … -> the folder, packed
 //
 // Returns {"replaced"} if the store is another one.
 var repairScript = redis.NewScript(prelude + `
-if redis.call('GET', KEYS[12]) ~= ARGV[3] then return {'replaced'} end
+if redis.call('GET', KEYS[13]) ~= ARGV[3] then return {'replaced'} end
 local p = num('phase')
 if p == MIGRATED or p == FINALIZED then return answer() end
 if p == 0 then put('created', str(now)) end
@@ -30,7 +30,7 @@ become(MIGRATED)
 return done()
 `)
 
-// Repair implements state.Users.
+// Repair implements state.Journals.
 func (s *Store) Repair(ctx context.Context, rec state.Record, folders []state.Folder) (r state.Record, err error) {
 	defer note(&err, "repair", rec.User)
 	if err := state.CheckRepair(rec, folders); err != nil {

@@ -2,9 +2,11 @@ package redisstate
 
 import "github.com/redis/go-redis/v9"
 
-// takeScript begins an import in a store without nodes.
+// takeScript begins an import in a store without nodes. Which run was accepted, and who is on the roster, was said of other records than
+// those to come.
 //
-//	KEYS[1] -> lives   KEYS[2] -> id of the store   ARGV[1] -> what the store has in place of an id, or ""   ARGV[2] -> the mark
+//	KEYS[1] -> lives   KEYS[2] -> id of the store   KEYS[3] -> run that was accepted   KEYS[4] -> roster
+//	ARGV[1] -> what the store has in place of an id, or ""   ARGV[2] -> the mark
 //
 // Returns {"replaced"} if it has something else by now, {"notempty"} if a node has joined.
 var takeScript = redis.NewScript(`
@@ -13,12 +15,13 @@ if has == ARGV[2] then return {'ok'} end
 if has ~= ARGV[1] then return {'replaced'} end
 if redis.call('HLEN', KEYS[1]) > 0 then return {'notempty'} end
 redis.call('SET', KEYS[2], ARGV[2])
+redis.call('DEL', KEYS[3], KEYS[4])
 return {'ok'}
 `)
 
 // emptyScript counts the users of a shard.
 //
-//	KEYS[1] -> id   KEYS[2..8] -> users of phase 1..7   ARGV[1] -> what a mark begins with
+//	KEYS[1] -> id   KEYS[2..8] -> users of phase 1..7   KEYS[9] -> run that was accepted   KEYS[10] -> roster   ARGV[1] -> what a mark begins with
 //
 // Returns {"notempty"} if there are some who are no import's.
 const emptyScript = `
@@ -30,11 +33,12 @@ if users > 0 and string.sub(has, 1, #ARGV[1]) ~= ARGV[1] then return {'notempty'
 // lookEmptyScript is emptyScript alone.
 var lookEmptyScript = redis.NewScript(emptyScript + `return {'ok'}`)
 
-// markScript marks an empty shard, or one that an import has left, as one of this import.
+// markScript marks an empty shard, or one that an import has left, as one of this import. It forgets what takeScript does.
 //
 //	ARGV[2] -> the mark
 var markScript = redis.NewScript(emptyScript + `
 redis.call('SET', KEYS[1], ARGV[2] .. ' 0')
+redis.call('DEL', KEYS[9], KEYS[10])
 return {'ok'}
 `)
 
@@ -46,14 +50,14 @@ redis.call('SET', KEYS[1], ARGV[1] .. ' 0')
 return {'ok'}
 `)
 
-// forgetScript deletes what an import has left of a user.
+// wipeScript deletes what an import has left of a user.
 //
-//	KEYS[1..14] -> as exceptionKeys   KEYS[15] -> id   ARGV[1] -> user   ARGV[2] -> the shard's mark
+//	KEYS[1..15] -> as exceptionKeys   KEYS[16] -> id   ARGV[1] -> user   ARGV[2] -> the shard's mark
 //
 // Returns {"torn"} if the shard has another one.
-var forgetScript = redis.NewScript(`
-if redis.call('GET', KEYS[15]) ~= ARGV[2] then return {'torn'} end
-redis.call('DEL', KEYS[1], KEYS[3], KEYS[4], KEYS[12], KEYS[13], KEYS[14])
+var wipeScript = redis.NewScript(`
+if redis.call('GET', KEYS[16]) ~= ARGV[2] then return {'torn'} end
+redis.call('DEL', KEYS[1], KEYS[3], KEYS[4], KEYS[13], KEYS[14], KEYS[15])
 redis.call('ZREM', KEYS[2], ARGV[1])
 for i = 5, 11 do redis.call('ZREM', KEYS[i], ARGV[1]) end
 return {'ok'}

@@ -4,12 +4,12 @@ import "github.com/redis/go-redis/v9"
 
 // nodePrelude begins the scripts on nodes.
 //
-//	KEYS[1] -> lives   KEYS[2] -> id of the store   KEYS[3] -> count of joins   ARGV[1] -> the id that is due
+//	KEYS[1] -> lives   KEYS[2] -> id of the store   KEYS[3] -> run that was accepted   KEYS[4] -> count of joins   ARGV[1] -> the id that is due
 //
 // Returns {"replaced"} if the store is another one: nobody is known to be alive then, or dead. Else the scripts return {"ok", lives}, with
 // lives as they are afterwards, {name, entry, name, entry, …}, so that whoever asks has looked. Nothing is decided by the server's clock
 // (the model's STORE_CLOCK): it jumps, and a master that is promoted has another one.
-const nodePrelude = `
+const nodePrelude = running + `
 if redis.call('GET', KEYS[2]) ~= ARGV[1] then return {'replaced'} end
 local function life(name)
   return string.match(redis.call('HGET', KEYS[1], name) or '', '^(%S+) (%S+) (%d+) (%d+)$')
@@ -30,7 +30,7 @@ local has = life(ARGV[2])
 local free = not has
 for i = 6, #ARGV do free = free or has == ARGV[i] end
 if free then put(ARGV[2], ARGV[3], ARGV[4], ARGV[5], redis.call('TIME')[1]) end
-if free then redis.call('INCR', KEYS[3]) end
+if free then redis.call('INCR', KEYS[4]) end
 return all()
 `)
 
@@ -38,7 +38,7 @@ return all()
 //
 // Returns {"ok", how many}.
 var joinsScript = redis.NewScript(nodePrelude + `
-return {'ok', redis.call('GET', KEYS[3]) or '0'}
+return {'ok', redis.call('GET', KEYS[4]) or '0'}
 `)
 
 // beatScript replaces the beat of an incarnation, and what it promises.
@@ -54,11 +54,15 @@ return all()
 `)
 
 // lookScript looks.
+var lookScript = redis.NewScript(nodePrelude + `return all()`)
+
+// countedScript looks for who is waited for in a cutover, or waits for one. A registry that has come back older would lack nodes.
 //
 //	ARGV[2] -> name   ARGV[3] -> incarnation that asks; or neither
 //
-// Returns {"fenced"} if it has ended.
-var lookScript = redis.NewScript(nodePrelude + `
+// Returns {"untrusted"} while it does not count, {"fenced"} if the incarnation has ended.
+var countedScript = redis.NewScript(nodePrelude + `
+if redis.call('GET', KEYS[3]) ~= running() then return {'untrusted'} end
 if ARGV[2] and life(ARGV[2]) ~= ARGV[3] then return {'fenced'} end
 return all()
 `)

@@ -5,11 +5,12 @@ import "github.com/redis/go-redis/v9"
 // prelude begins every script of one user.
 //
 //	KEYS[1] -> record   KEYS[2] -> due queue   KEYS[3] -> holds   KEYS[4] -> folders   KEYS[5..11] -> users of phase 1..7
+//	KEYS[12] -> run that was accepted
 //	ARGV[1] -> user     ARGV[2] -> operation id
 //
 // Returns {code} or, after a change, {"ok", now, fields of the record}. now and all times are microseconds. The codes
 // are those of codes in store.go. Numbers of 16 digits must not be written by tostring, which would round them.
-const prelude = `
+const prelude = running + `
 local user, op = ARGV[1], ARGV[2]
 local rec, due, holds, folders = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local BEHIND = 2 ^ 52 -- microseconds, in the year 2112: what is added to it is exact until then
@@ -17,6 +18,7 @@ local COPYING, TAILING, CUTOVER, MIGRATED, FINALIZED, HELD = 2, 3, 4, 5, 6, 7
 local t = redis.call('TIME')
 local now = t[1] * 1000000 + t[2]
 
+local function untrusted() return redis.call('GET', KEYS[12]) ~= running() end
 local function str(n) return string.format('%.0f', n) end
 local function get(f) return redis.call('HGET', rec, f) or '' end
 local function num(f) return tonumber(get(f)) or 0 end
@@ -61,8 +63,10 @@ local function done()
 end
 `
 
-// known is how all but offer go on: an unknown user is refused, and an operation that was done already is answered again.
+// known is how all but offer and repair go on: they are refused while records do not count, an unknown user is refused, and an operation
+// that was done already is answered again.
 const known = prelude + `
+if untrusted() then return {'untrusted'} end
 if redis.call('EXISTS', rec) == 0 then return {'unknown'} end
 if get('op') == op then return answer() end
 `
@@ -78,11 +82,12 @@ if lost(ARGV[3], ARGV[4]) then return {'lost'} end
 
 // offerScript makes a pending record if there is none.
 //
-//	KEYS[12] -> id of the store   ARGV[3] -> the id that is due
+//	KEYS[13] -> id of the store   ARGV[3] -> the id that is due
 //
 // Returns {"replaced"} if the store is another one: the user may have been switched in the one before.
 var offerScript = redis.NewScript(prelude + `
-if redis.call('GET', KEYS[12]) ~= ARGV[3] then return {'replaced'} end
+if redis.call('GET', KEYS[13]) ~= ARGV[3] then return {'replaced'} end
+if untrusted() then return {'untrusted'} end
 if redis.call('EXISTS', rec) == 1 then return answer() end
 put('created', str(now))
 put('since', str(now))
@@ -92,11 +97,13 @@ return done()
 
 // readScript reads a record; the time tells whether the lease has ended.
 //
-//	KEYS[1] -> record   KEYS[2] -> id of the store   ARGV[1] -> the id that is due
+//	KEYS[1] -> record   KEYS[2] -> id of the store   KEYS[3] -> run that was accepted   ARGV[1] -> the id that is due
+//	ARGV[2] -> "show": it is only shown, and does not have to count
 //
-// Returns {"ok", now, fields}, {"unknown"}, or {"replaced"} if the store is another one.
-var readScript = redis.NewScript(`
+// Returns {"ok", now, fields}, {"unknown"}, {"untrusted"}, or {"replaced"} if the store is another one.
+var readScript = redis.NewScript(running + `
 if redis.call('GET', KEYS[2]) ~= ARGV[1] then return {'replaced'} end
+if ARGV[2] ~= 'show' and redis.call('GET', KEYS[3]) ~= running() then return {'untrusted'} end
 local t = redis.call('TIME')
 local fields = redis.call('HGETALL', KEYS[1])
 if #fields == 0 then return {'unknown'} end
@@ -150,11 +157,11 @@ return done()
 
 // tallyScript adds to the counts of sessions. Many nodes may tally at once, so that it was done is remembered beside the record.
 //
-//	KEYS[12] -> operation   ARGV[3] -> moved   ARGV[4], ARGV[6] … -> reason, in order   ARGV[5], ARGV[7] … -> sessions that ended by it
+//	KEYS[13] -> operation   ARGV[3] -> moved   ARGV[4], ARGV[6] … -> reason, in order   ARGV[5], ARGV[7] … -> sessions that ended by it
 //
 // As state.Record.AddEnded says, the last of state.MaxEnded places is kept for state.EndedOther.
 var tallyScript = redis.NewScript(known + `
-if not redis.call('SET', KEYS[12], 1, 'NX', 'PX', 60000) then return answer() end
+if not redis.call('SET', KEYS[13], 1, 'NX', 'PX', 60000) then return answer() end
 redis.call('HINCRBY', rec, 'moved', ARGV[3])
 local function full()
   local named = 0

@@ -112,7 +112,7 @@ func (s *Store) greet(ctx context.Context, log *slog.Logger, name string) error 
 		log = slog.Default()
 	}
 	s.check(ctx, log.With("state", name)) // first: what it says is why the rest may fail
-	return nil
+	return s.tellsRuns(ctx)
 }
 
 // quieten sends what the client has to say, mostly of connections that broke, to the debug log: whoever made the call
@@ -183,7 +183,8 @@ var codes = map[string]error{
 	"waiting": state.ErrWaiting,
 	"fenced":  state.ErrFenced,
 
-	"replaced": state.ErrReplaced,
+	"replaced":  state.ErrReplaced,
+	"untrusted": state.ErrUntrusted,
 
 	"torn":     errTorn,
 	"notempty": state.ErrNotEmpty,

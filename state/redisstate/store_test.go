@@ -65,10 +65,11 @@ func conforms(t *testing.T, start func(*testing.T) *fleet, except ...string) {
 	c := raw(t, f.servers[0])
 	statetest.Run(t, func(t *testing.T) *statetest.Harness {
 		f.empty(t)
+		s := f.open(t)
 		return &statetest.Harness{
-			Store:  f.open(t),
+			Store:  s,
 			Pass:   func(d time.Duration) { pass(t, c, d) },
-			Reopen: func() { f.failover(t) },
+			Reopen: func() { f.failover(t); trust(t, s) },
 		}
 	}, except...)
 }

@@ -8,6 +8,7 @@ import (
 
 	"imapferry/internal/testbed"
 	"imapferry/state"
+	"imapferry/state/statetest"
 )
 
 // A worker that dies between the two halves of BeginCutover has named no node; the attempt that it leaves cannot be committed, although
@@ -21,6 +22,7 @@ func TestCommitUnnamed(t *testing.T) {
 	s, err := Open(ctx, r.URL(), Options{Log: slog.New(slog.DiscardHandler)})
 	must(t, err)
 	defer s.Close()
+	must(t, statetest.Accept(ctx, s))
 	_, err = s.Join(ctx, "n", time.Hour)
 	must(t, err)
 	_, err = s.Offer(ctx, "alice")

@@ -94,7 +94,7 @@ func (s *Store) page(ctx context.Context, phase state.Phase, after string, limit
 func (s *Store) records(ctx context.Context, users []string) ([]state.Record, error) {
 	queries := make([]query, len(users))
 	for i, u := range users {
-		queries[i] = query{readKeys(u), []any{s.id}}
+		queries[i] = query{readKeys(u), []any{s.id, "show"}}
 	}
 	answers, err := s.glance(ctx, readScript, queries)
 	if err != nil {

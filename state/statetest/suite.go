@@ -42,6 +42,7 @@ func Run(t *testing.T, open func(t *testing.T) *Harness, except ...string) {
 	}{
 		{"Offer", testOffer}, {"Names", testNames}, {"List", testList}, {"ListMany", testListMany}, {"Counts", testCounts},
 		{"Due", testDue}, {"DueOrder", testDueOrder}, {"DueLimit", testDueLimit}, {"DueMany", testDueMany}, {"DueCutover", testDueCutover}, {"DueMigrated", testDueMigrated}, {"Retry", testRetry}, {"Park", testPark}, {"ReleaseUser", testReleaseUser}, {"Repair", testRepair}, {"RepairCutover", testRepairCutover}, {"RepairInvalid", testRepairInvalid}, {"Tally", testTally}, {"TallyMany", testTallyMany},
+		{"NotSwitched", testNotSwitched}, {"Trusted", testTrusted},
 		{"Claim", testClaim}, {"ClaimRace", testClaimRace}, {"ClaimInvalid", testClaimInvalid},
 		{"Transitions", testTransitions}, {"Change", testChange}, {"ChangeInvalid", testChangeInvalid}, {"Report", testReport},
 		{"Acquire", testAcquire}, {"AcquirePhase", testAcquirePhase}, {"AcquireRace", testAcquireRace}, {"Renew", testRenew}, {"Release", testRelease}, {"LeaseInvalid", testLeaseInvalid},
