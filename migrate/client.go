@@ -33,6 +33,7 @@ var limits = wire.Limits{Line: 8 << 20, Literal: 1 << 20, Total: 16 << 20}
 // *backend.Refused or errSyntax it is of no use any more.
 type client struct {
 	conn     *backend.Conn
+	guard    *stallGuard
 	caps     backend.Caps
 	side     string // source or target, for errors
 	view     *view  // nil: all folders, as the server names them
@@ -92,11 +93,11 @@ func openWith(ctx context.Context, b *backend.Backend, user string, secret backe
 		conn.Close()
 		return nil, err
 	}
-	s := stallGuard{conn.Conn, rawTCP(conn.Conn)}
+	s := &stallGuard{Conn: conn.Conn, tcp: rawTCP(conn.Conn)}
 	conn.R.Source(s)
-	c := &client{conn: conn, caps: conn.Caps, side: b.Name(), w: bufio.NewWriterSize(s, writeBuffer), sent: map[string]bool{}, done: map[string]result{}}
+	c := &client{conn: conn, guard: s, caps: conn.Caps, side: b.Name(), w: bufio.NewWriterSize(s, writeBuffer), sent: map[string]bool{}, done: map[string]result{}}
 	c.d = wire.NewDecoder(conn.R, limits)
-	c.stop = context.AfterFunc(ctx, func() { conn.Close() })
+	c.stop = context.AfterFunc(ctx, func() { reset(conn.Conn) })
 	return c, nil
 }
 
@@ -109,16 +110,23 @@ func (c *client) close() {
 // stallGuard gives each read and write its own deadline: a transfer may take long, silence may not.
 type stallGuard struct {
 	net.Conn
-	tcp syscall.RawConn // nil if there is none below
+	tcp    syscall.RawConn // nil if there is none below
+	leased func() error    // why nothing may be written any more; nil: nothing is ever in the way
 }
 
-// rawTCP returns the TCP connection below conn.
-func rawTCP(conn net.Conn) syscall.RawConn {
+// tcpBelow returns the TCP connection below conn, or nil.
+func tcpBelow(conn net.Conn) *net.TCPConn {
 	if secure, ok := conn.(*tls.Conn); ok {
 		conn = secure.NetConn()
 	}
-	tcp, ok := conn.(*net.TCPConn)
-	if !ok {
+	tcp, _ := conn.(*net.TCPConn)
+	return tcp
+}
+
+// rawTCP returns what quickAck takes.
+func rawTCP(conn net.Conn) syscall.RawConn {
+	tcp := tcpBelow(conn)
+	if tcp == nil {
 		return nil
 	}
 	raw, err := tcp.SyscallConn()
@@ -128,7 +136,7 @@ func rawTCP(conn net.Conn) syscall.RawConn {
 	return raw
 }
 
-func (s stallGuard) Read(p []byte) (int, error) {
+func (s *stallGuard) Read(p []byte) (int, error) {
 	if s.tcp != nil {
 		quickAck(s.tcp)
 	}
@@ -138,7 +146,12 @@ func (s stallGuard) Read(p []byte) (int, error) {
 	return s.Conn.Read(p)
 }
 
-func (s stallGuard) Write(p []byte) (int, error) {
+func (s *stallGuard) Write(p []byte) (int, error) {
+	if s.leased != nil {
+		if err := s.leased(); err != nil {
+			return 0, err
+		}
+	}
 	if err := s.SetWriteDeadline(time.Now().Add(stallTimeout)); err != nil {
 		return 0, err
 	}

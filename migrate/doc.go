@@ -36,7 +36,8 @@
 // The Engine owns the users' secrets, in memory, and one goroutine that gives users to workers. A worker owns its
 // lease, one goroutine that renews it, and its lanes; a lane is one connection to each server and works on one folder
 // at a time; what many small folders would wait for one by one, a lane waits for once for a group of them. Losing the
-// lease ends the worker's context, which closes its connections.
+// lease ends the worker's context, which resets its connections; what else keeps a worker that was taken over from the target stands
+// in takeover.go.
 //
 // # Who comes first, on all nodes
 //
@@ -97,7 +98,7 @@
 //
 // # Where things are
 //
-//	engine, worker, steps, outcome      who is moved when, from phase to phase, and how a try ends
+//	engine, worker, takeover, steps, outcome   who is moved when, from phase to phase, and how a try ends
 //	settings, claim, target             what is configured; whose mailbox it is; whether the user can log in at the target
 //	records, note                       what is known of each folder, in memory and in the store
 //	round, group, lane, pass            one look at all folders: shared out, compared, mended, copied

@@ -232,6 +232,7 @@ func (e *Engine) try(ctx context.Context, user string, c candidate) outcome {
 	if out, yes := e.rests(rec, c.patience); yes {
 		return out
 	}
+	asked := newRenewal()
 	lease, rec, err := e.cfg.Store.Acquire(ctx, user, e.cfg.Owner, leaseTTL)
 	switch {
 	case errors.Is(err, state.ErrPhase):
@@ -243,6 +244,7 @@ func (e *Engine) try(ctx context.Context, user string, c candidate) outcome {
 		return outcome{again: e.pace.retry}
 	}
 	w := &worker{e: e, user: user, targetUser: e.cfg.Target.UserName(user), secrets: c.secrets, patience: c.patience, adapter: e.adapter, log: log, lease: lease, rec: rec}
+	w.renewed.Store(asked)
 	w.progress.start(rec.Progress)
 	return e.under(ctx, w)
 }

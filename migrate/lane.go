@@ -46,6 +46,7 @@ func (w *worker) openLane(ctx context.Context) (*lane, error) {
 		return nil, err
 	}
 	l.src.view, l.dst.view = w.srcView, w.dstView
+	l.dst.guard.leased = w.leased
 	return l, nil
 }
 

@@ -35,7 +35,7 @@ func TestQuickAck(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	s, began := stallGuard{conn, rawTCP(conn)}, time.Now()
+	s, began := &stallGuard{Conn: conn, tcp: rawTCP(conn)}, time.Now()
 	for range rounds {
 		if _, err := s.Write([]byte("x")); err != nil {
 			t.Fatal(err)

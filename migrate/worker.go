@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"imapferry/internal/backend"
@@ -24,7 +25,8 @@ type worker struct {
 	user       string
 	targetUser string
 	secrets    []backend.Secret
-	patience   patience // of the looks before
+	patience   patience                // of the looks before
+	renewed    atomic.Pointer[renewal] // nil without a lease
 	adapter    adapter
 	log        *slog.Logger
 	progress   progress
@@ -122,27 +124,28 @@ func (w *worker) setLease(l state.Lease) {
 func (w *worker) keepLease(ctx context.Context, lost context.CancelCauseFunc) {
 	tick := time.NewTicker(reportEvery)
 	defer tick.Stop()
-	renewed, reported := time.Now(), state.Progress{}
+	last, reported := w.renewed.Load(), state.Progress{}
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		began := time.Now()
-		if began.Sub(renewed) > leaseTTL/3 {
+		asked := newRenewal()
+		if asked.at.Sub(last.at) > leaseTTL/3 {
 			err := w.renew(ctx)
 			if errors.Is(err, state.ErrLost) {
 				err = w.renew(ctx) // the beginning of a cutover may have replaced the lease in between
 			}
-			if errors.Is(err, state.ErrLost) || err != nil && time.Since(renewed) > leaseTTL-leaseTTL/6 {
+			if errors.Is(err, state.ErrLost) || err != nil && !last.valid(time.Now()) {
 				lost(err)
 				return
 			}
 			if err != nil {
 				continue
 			}
-			renewed = began
+			last = asked
+			w.renewed.Store(last)
 		}
 		if p := w.snapshot(); p != reported && w.report(ctx, p) == nil {
 			reported = p
@@ -189,13 +192,17 @@ func (w *worker) cutLanes() {
 	defer w.mu.Unlock()
 	w.cut = true
 	for _, l := range w.lanes {
-		l.close()
+		l.abort()
 	}
 }
 
+// closeLanes is cutLanes for connections on which nothing is under way.
 func (w *worker) closeLanes() {
-	w.cutLanes()
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.cut = true
+	for _, l := range w.lanes {
+		l.close()
+	}
 	w.lanes = nil
 }
