@@ -17,9 +17,11 @@ type Kept struct {
 	Classes map[string]int64 `json:"exception_classes,omitempty"`
 }
 
-// Taker takes the content of a store piece by piece: a user, then that user's folders and exceptions, and so on; claims stand anywhere.
+// Taker takes the content of a store piece by piece: a user, then that user's folders and exceptions, and so on; claims and journals stand anywhere.
 // What is invalid is refused.
 type Taker interface {
+	// Journal names a node of the roster: its journal may know of switches that the content lacks, unless it was posted.
+	Journal(ctx context.Context, node string, posted bool) error
 	User(ctx context.Context, k Kept) error
 	Folder(ctx context.Context, f Folder) error
 	Exception(ctx context.Context, e Exception) error
@@ -31,12 +33,13 @@ type Exporter interface {
 	ID() string
 	// Export hands over everything but nodes, leases and what belongs to these: inboxes and acknowledgements. It fails if a node is
 	// alive or a user leased, at whatever moment of it: what is handed over is of one time only if nothing changes. Nodes that are not
-	// heard of any more are waited for until they count as dead; waits hears which, and for how long.
+	// heard of any more are waited for until they count as dead; waits hears which, and for how long. Records need not count, since the roster
+	// goes along (Journals).
 	Export(ctx context.Context, to Taker, waits func(node string, left time.Duration)) error
 }
 
 // Import is a store that takes the content of another one. Nobody opens it as a store until Finish has returned nil, nor after the process has died in
-// between; another import of the same store may begin, and then begins anew. Close without Finish gives it up.
+// between; another import of the same store may begin, and then begins anew. Close without Finish gives it up. What it makes has accepted no run.
 type Import interface {
 	Taker
 	Finish(ctx context.Context) error

@@ -20,7 +20,8 @@ and folders, and no passwords and no mail.
 
 import reads the file IN, or standard input, and writes into a store that is empty or yet to be made. When it fails or
 is killed, no node starts on that store; import again, which begins anew. The store has the id of the one that was
-exported, so the nodes' journals belong to it. Run it as the user as whom imapferry runs.
+exported, so the nodes' journals belong to it, and a Redis waits for those for which the old one did. Run it as the user
+as whom imapferry runs.
 
 Start no node on the old store any more: it does not know of later switches, and would send those users to the source.
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 // counter is a state.Taker that counts users.
 type counter int
 
+func (*counter) Journal(context.Context, string, bool) error      { return nil }
 func (c *counter) User(context.Context, state.Kept) error         { *c++; return nil }
 func (*counter) Folder(context.Context, state.Folder) error       { return nil }
 func (*counter) Exception(context.Context, state.Exception) error { return nil }
@@ -81,5 +83,16 @@ func TestImportTwice(t *testing.T) {
 	must(t, i.User(t.Context(), k))
 	if err := i.User(t.Context(), k); !errors.Is(err, state.ErrInvalid) {
 		t.Errorf("the same user again: %v", err)
+	}
+}
+
+// A file cannot wait for the journals of nodes, so it takes nothing that may lack what these know (I7).
+func TestImportRoster(t *testing.T) {
+	i, err := boltstate.StartImport(filepath.Join(testbed.InMemory(t), "state.db"), "STORE")
+	must(t, err)
+	defer i.Close()
+	must(t, i.Journal(t.Context(), "one", true))
+	if err := i.Journal(t.Context(), "two", false); !errors.Is(err, state.ErrUntrusted) || !strings.Contains(err.Error(), "node two") {
+		t.Errorf("a journal that was not posted: %v", err)
 	}
 }

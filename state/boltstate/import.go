@@ -90,6 +90,15 @@ func (i *Import) commit() error {
 	return tx.Commit()
 }
 
+// Journal implements state.Taker. A file's records count at once, so nothing may be missing in them.
+func (i *Import) Journal(ctx context.Context, node string, posted bool) error {
+	if posted {
+		return ctx.Err()
+	}
+	return fmt.Errorf("the journal of node %s may know of switches that the content lacks: start all nodes on the store that was exported, stop them, and export again: %w",
+		node, state.ErrUntrusted)
+}
+
 // User implements state.Taker.
 func (i *Import) User(ctx context.Context, k state.Kept) (err error) {
 	defer note(&err, "import user", k.User)

@@ -142,6 +142,11 @@ func (s *Store) Exceptions(ctx context.Context, user, after string, limit int) (
 	if _, err := s.Get(ctx, user); err != nil || limit <= 0 {
 		return nil, err
 	}
+	return s.exceptions(ctx, user, after, limit)
+}
+
+// exceptions is Exceptions of a user who is known.
+func (s *Store) exceptions(ctx context.Context, user, after string, limit int) (page []state.Exception, err error) {
 	from := "-"
 	if after != "" {
 		from = "(" + after

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -39,6 +40,15 @@ func (s *Store) Export(ctx context.Context, to state.Taker, waits func(node stri
 	if err := s.quiet(ctx, waits); err != nil { // none is counted that is alive still
 		return err
 	}
+	d, err := s.Doubt(ctx)
+	if err != nil {
+		return err
+	}
+	for _, name := range d.Roster {
+		if err := to.Journal(ctx, name, !slices.Contains(d.Missing, name)); err != nil {
+			return err
+		}
+	}
 	err = s.eachPhase(ctx, func(key string) error { return s.exportPhase(ctx, key, to) })
 	if err != nil {
 		return err
@@ -50,10 +60,20 @@ func (s *Store) Export(ctx context.Context, to state.Taker, waits func(node stri
 	if err == nil && after != before {
 		err = errJoined
 	}
+	if err != nil {
+		return err
+	}
+	now, err := s.Doubt(ctx)
+	if err == nil && now.Run != d.Run {
+		err = errOtherRun
+	}
 	return err
 }
 
-var errJoined = errors.New("a node has joined meanwhile: stop all nodes and export again")
+var (
+	errJoined   = errors.New("a node has joined meanwhile: stop all nodes and export again")
+	errOtherRun = errors.New("redis was started anew or has failed over meanwhile, and may have lost switches: export again")
+)
 
 // joins returns how many incarnations have ever joined.
 func (s *Store) joins(ctx context.Context) (string, error) {
@@ -270,7 +290,7 @@ func giveFolders(ctx context.Context, answer any, to state.Taker) error {
 
 func (s *Store) giveExceptions(ctx context.Context, user string, to state.Taker) error {
 	for after := ""; ; {
-		page, err := s.Exceptions(ctx, user, after, exportExceptions)
+		page, err := s.exceptions(ctx, user, after, exportExceptions)
 		if err != nil {
 			return err
 		}

@@ -17,13 +17,14 @@ type Import struct {
 	id    string
 	mark  string // in the place of the id
 	fill  *filler
+	nodes []any  // of the roster
 	user  string // whose folders and exceptions come now
 }
 
 var _ state.Import = (*Import)(nil)
 
 // StartImport makes the Redis at rawURL one that is being filled with the content of the store with this id. waits is that of
-// state.Exporter.
+// state.Exporter. Accepted runs are forgotten, and the roster becomes that of the content.
 //
 //	ferry:{nodes}:id       that of an empty store, a former import's mark, or nothing ─► import:MARK    ─► fresh:ID ─► ID
 //	ferry:{07}:id          the same                                                   ─► import:MARK 17 ──────────────► ID
@@ -143,6 +144,16 @@ func (i *Import) clearPhase(ctx context.Context, key string) error {
 	}
 }
 
+// Journal implements state.Taker. Whether it was posted to a run of another Redis, or of this one in another time, does not matter.
+func (i *Import) Journal(ctx context.Context, node string, _ bool) (err error) {
+	defer note(&err, "import journal of", node)
+	i.nodes = append(i.nodes, node)
+	for n := range shards {
+		i.fill.add(n, "HSET", inShard(n, "roster"), node, "")
+	}
+	return i.fill.flush(ctx, false)
+}
+
 // User implements state.Taker.
 func (i *Import) User(ctx context.Context, k state.Kept) (err error) {
 	defer note(&err, "import user", k.User)
@@ -195,7 +206,7 @@ func (i *Import) Finish(ctx context.Context) (err error) {
 	if err := i.fill.whole(ctx); err != nil {
 		return err
 	}
-	v, err := i.store.eval(ctx, settleScript, []string{nodesIDKey}, i.mark, fresh+i.id)
+	v, err := i.store.eval(ctx, finishScript, []string{nodesIDKey, nodesRosterKey}, append([]any{i.mark, fresh + i.id}, i.nodes...)...)
 	if err == nil && v != any(fresh+i.id) && v != any(i.id) {
 		err = errTorn
 	}

@@ -30,6 +30,10 @@ func (l *list) note(format string, args ...any) error {
 	return nil
 }
 
+func (l *list) Journal(_ context.Context, node string, posted bool) error {
+	return l.note("journal of %s, posted: %v", node, posted)
+}
+
 func (l *list) User(_ context.Context, k state.Kept) error {
 	l.user = k.User
 	return l.note("%+v", k)
@@ -61,7 +65,7 @@ func give(ctx context.Context, to state.Taker, name string, users int) error {
 			to.User(ctx, state.Kept{Record: state.Record{User: user, Phase: p, Attempt: "a", Epoch: 7}, Since: time.UnixMicro(1).UTC(), Classes: map[string]int64{"date": 2}}),
 			to.Folder(ctx, state.Folder{Name: "INBOX", Engine: make([]byte, note)}),
 			to.Exception(ctx, state.Exception{Folder: "INBOX", UID: 1, Class: "date"}),
-			to.Claim(ctx, "token of "+user, user), to.Claim(ctx, "mark", "m"))
+			to.Claim(ctx, "token of "+user, user), to.Claim(ctx, "mark", "m"), to.Journal(ctx, "one", false))
 		if err != nil {
 			return err
 		}
@@ -69,7 +73,7 @@ func give(ctx context.Context, to state.Taker, name string, users int) error {
 	return nil
 }
 
-// given is what there is when give has been imported. The claim that is given again and again is there once.
+// given is what there is when give has been imported. The claim and the node that are given again and again are there once.
 func given(t *testing.T, name string, users int) []string {
 	t.Helper()
 	var l list

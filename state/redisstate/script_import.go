@@ -94,6 +94,19 @@ end
 return {'ok'}
 `)
 
+// finishScript ends an import.
+//
+//	KEYS[1] -> id   KEYS[2] -> roster   ARGV[1] -> the mark   ARGV[2] -> the fresh id   ARGV[3..] -> nodes of the roster
+//
+// Returns what is in the place of the id.
+var finishScript = redis.NewScript(`
+if redis.call('GET', KEYS[1]) == ARGV[1] then
+  for i = 3, #ARGV do redis.call('HSET', KEYS[2], ARGV[i], '') end
+  redis.call('SET', KEYS[1], ARGV[2])
+end
+return redis.call('GET', KEYS[1])
+`)
+
 // markedScript reports whether all that has been written is there.
 //
 //	KEYS[1] -> the mark   ARGV[1] -> what it has to be

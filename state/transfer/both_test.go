@@ -14,6 +14,7 @@ import (
 	"imapferry/state"
 	"imapferry/state/boltstate"
 	"imapferry/state/redisstate"
+	"imapferry/state/statetest"
 	"imapferry/state/transfer"
 )
 
@@ -119,6 +120,7 @@ func TestEveryField(t *testing.T) {
 		wantSame(t, name, p.content(t), lines)
 		s, err := p.open()
 		must(t, err)
+		must(t, statetest.Accept(always(t), s))
 		rec, err := s.Get(always(t), "alice")
 		must(t, err)
 		if want := whole(t).Record; !reflect.DeepEqual(rec, want) {

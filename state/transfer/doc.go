@@ -4,11 +4,12 @@
 //	store ─► Export ─► Writer ─► lines ─► Reader ─► Import ─► store
 //
 //	{"imapferry":"state","form":1,"store":"…"}
+//	{"journal":{"node":"…","posted":true}}     a node of the roster, and whether the content has all that its journal knows
 //	{"user":{…}}                               the record, and what a store keeps beside it
 //	{"folder":{"name":"…","packed":"…"}}       of the user before; base64, since names are any bytes
 //	{"exception":{"key":"…","packed":{…}}}     of the user before
 //	{"claim":{"token":"…","user":"…"}}
-//	{"end":{"users":…,"folders":…,"exceptions":…,"claims":…,"sha256":"…"}}
+//	{"end":{"journals":…,"users":…,"folders":…,"exceptions":…,"claims":…,"sha256":"…"}}
 //
 // Nothing is in memory but a line, whatever the number of users. The last line counts what is before it and has its digest, so a file that was cut
 // short or changed is refused.
@@ -25,9 +26,13 @@
 // committing goes on committing, and the worker that takes him over switches him; nobody sends him to the source before (I3). For
 // any other the new epoch of that worker makes the attempt void, and it calls it off. So both are what they are after a restart of the embedded store.
 //
-// The id goes along too: the content is the same one, and the nodes' journals belong to it. A node needs no adopt then, and if its
-// journal knows of a switch that the content lacks, because it was exported from a store that had lost it or is an old backup, the node
-// repairs that at its start. With a new id it would refuse to start until an operator has decided which of the two is right.
+// The id goes along too: the content is the same one, and the nodes' journals belong to it. A node needs no adopt then. With a new id it
+// would refuse to start until an operator has decided which of the two is right.
+//
+// So does the roster, and no run is accepted: what was exported may be from a store that had lost switches, or be an old backup. A Redis that was
+// filled is like one that was started again, and its records count when all nodes of the roster have posted (state.Journals). A file has
+// one node and cannot wait for others, so it takes nothing to which a journal was yet to be posted. That one is of no roster: in the
+// Redis to which its content goes, it has to start before the others to be waited for.
 //
 // # What is half done
 //

@@ -24,6 +24,7 @@ const kind = "state"
 
 // line is any other line; exactly one field is there.
 type line struct {
+	Journal   *journal    `json:"journal,omitempty"`
 	User      *state.Kept `json:"user,omitempty"`
 	Folder    *folder     `json:"folder,omitempty"`
 	Exception *exception  `json:"exception,omitempty"`
@@ -43,6 +44,12 @@ type exception struct {
 	Packed json.RawMessage `json:"packed"`
 }
 
+// journal is a node of the roster.
+type journal struct {
+	Node   string `json:"node"`
+	Posted bool   `json:"posted,omitempty"`
+}
+
 type claim struct {
 	Token []byte `json:"token"`
 	User  string `json:"user"`
@@ -50,6 +57,7 @@ type claim struct {
 
 // Counts is how much was transferred.
 type Counts struct {
+	Journals   int64 `json:"journals"`
 	Users      int64 `json:"users"`
 	Folders    int64 `json:"folders"`
 	Exceptions int64 `json:"exceptions"`

@@ -115,6 +115,12 @@ func (r *Reader) take(ctx context.Context, to state.Taker, l line) error {
 	switch {
 	case l == (line{}):
 		return errors.New("nothing stands in it")
+	case l.Journal != nil:
+		r.counts.Journals++
+		if err := state.CheckName("node", l.Journal.Node); err != nil {
+			return err
+		}
+		return to.Journal(ctx, l.Journal.Node, l.Journal.Posted)
 	case l.User != nil:
 		r.counts.Users++
 		if err := l.User.Check(); err != nil {

@@ -14,6 +14,7 @@ import (
 // sink takes everything.
 type sink struct{}
 
+func (sink) Journal(context.Context, string, bool) error      { return nil }
 func (sink) User(context.Context, state.Kept) error           { return nil }
 func (sink) Folder(context.Context, state.Folder) error       { return nil }
 func (sink) Exception(context.Context, state.Exception) error { return nil }
@@ -66,6 +67,7 @@ func TestReadRefuses(t *testing.T) {
 		{`{"imapferry":"state","form":1,"store":""}`, "id is empty"},
 		{head, "line 2: the last line is missing"},
 		{head + "null\n", "line 2: nothing stands in it"},
+		{head + `{"journal":{"node":""}}`, "line 2: node is empty"},
 		{head + `{"user":{"user":"a","phase":"gone"}}`, `line 2: unknown phase "gone"`},
 		{head + `{"user":{"user":"a"}}`, "line 2: a is in phase 0"},
 		{head + `{"user":{"user":"a\u0000","phase":"held"}}`, "line 2: user has a control character"},

@@ -28,6 +28,12 @@ func NewWriter(w io.Writer, store string) (*Writer, error) {
 	return t, t.enc.Encode(header{kind, form, store})
 }
 
+// Journal implements state.Taker.
+func (w *Writer) Journal(_ context.Context, node string, posted bool) error {
+	w.counts.Journals++
+	return w.enc.Encode(line{Journal: &journal{node, posted}})
+}
+
 // User implements state.Taker.
 func (w *Writer) User(_ context.Context, k state.Kept) error {
 	w.counts.Users++
