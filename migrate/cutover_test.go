@@ -89,6 +89,7 @@ func TestLeaseLost(t *testing.T) {
 	for _, err := range []error{state.ErrLost, errors.New("the store is away")} {
 		synctest.Test(t, func(t *testing.T) {
 			w := &worker{e: &Engine{cfg: Config{Store: takenOver{err: err}}}}
+			w.renewed.Store(newRenewal())
 			ctx, cancel := context.WithCancelCause(t.Context())
 			began := time.Now()
 			stop := time.AfterFunc(2*leaseTTL, func() { cancel(nil) })
