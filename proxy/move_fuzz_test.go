@@ -61,7 +61,7 @@ func FuzzMoveClient(f *testing.F) {
 			t.Errorf("the source got %q after the acknowledgement", *what)
 		}
 		for name := range refused {
-			if slices.Contains(b.source.names, name) || slices.Contains(b.target.names, name) {
+			if b.source.obeyed(name) || b.target.obeyed(name) {
 				t.Errorf("%s reached a server", name)
 			}
 		}

@@ -96,6 +96,13 @@ func (s *mailServer) received() string {
 	return s.got.String()
 }
 
+// obeyed reports whether the server was sent the command name.
+func (s *mailServer) obeyed(name string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Contains(s.names, name)
+}
+
 // mail returns the store under its lock.
 func (s *mailServer) mail() (*mailStore, func()) {
 	s.mu.Lock()

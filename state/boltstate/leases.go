@@ -100,14 +100,27 @@ func (s *Store) Acquire(ctx context.Context, user, owner string, ttl time.Durati
 			return state.ErrBusy
 		}
 		e.Epoch++
+		s.announce(user, lease{owner: owner, epoch: e.Epoch, until: now.Add(ttl)})
 		return nil
-	}, func(e entry) {
-		s.leases[user] = lease{owner: owner, epoch: e.Epoch, until: now.Add(ttl)}
-	})
+	}, func(entry) { s.leases[user] = s.coming[user] })
+	s.announced(user)
 	if err != nil {
 		return state.Lease{}, state.Record{}, err
 	}
 	return state.Lease{User: user, Owner: owner, Epoch: r.Epoch}, r, nil
+}
+
+// announce tells readers whose the epoch is that is about to be in the file, until announced. The caller holds write.
+func (s *Store) announce(user string, l lease) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.coming[user] = l
+}
+
+func (s *Store) announced(user string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.coming, user)
 }
 
 // Renew implements state.Leases.

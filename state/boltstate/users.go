@@ -19,11 +19,13 @@ func (s *Store) shown(e entry) state.Record {
 }
 
 // complete is shown for who holds mu. It must be held since before the file was read: progress moves from memory to the file, and a
-// reader between the two would find it in neither. A lease is shown only with its own epoch, since a new one is in the file first.
+// reader between the two would find it in neither. A lease is shown only with its own epoch, which is in the file a moment before it is in leases.
 func (s *Store) complete(e entry) state.Record {
 	r := e.Record
-	if l, ok := s.leases[r.User]; ok && l.epoch == r.Epoch && s.now().Before(l.until) {
-		r.Owner, r.LeaseUntil = l.owner, l.until.Round(0).UTC()
+	for _, of := range []map[string]lease{s.leases, s.coming} {
+		if l, ok := of[r.User]; ok && l.epoch == r.Epoch && s.now().Before(l.until) {
+			r.Owner, r.LeaseUntil = l.owner, l.until.Round(0).UTC()
+		}
 	}
 	if p, ok := s.progress[r.User]; ok {
 		r.Progress = p

@@ -63,3 +63,39 @@ func TestReadWhole(t *testing.T) {
 		}
 	}
 }
+
+// A user whom a worker takes has an owner as soon as the epoch is the worker's: an operator, or a test, would take him for given back.
+func TestReadOwner(t *testing.T) {
+	ctx := t.Context()
+	s, err := Open(filepath.Join(testbed.InMemory(t), "state.db"), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, err := s.Offer(ctx, "alice"); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() {
+		for range 500 {
+			if _, _, err := s.Acquire(ctx, "alice", "w", time.Hour); err != nil {
+				done <- err
+				return
+			}
+		}
+		done <- nil
+	}()
+	for {
+		if rec, err := s.Get(ctx, "alice"); err != nil || rec.Epoch > 0 && rec.Owner != "w" {
+			t.Fatalf("%+v, %v", rec, err)
+		}
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Fatal(err)
+			}
+			return
+		default:
+		}
+	}
+}
