@@ -89,6 +89,11 @@ func TestResyncOverGap(t *testing.T) {
 				}
 			}
 			x.serve()
+			defer func() {
+				if t.Failed() {
+					t.Log(x.p.text())
+				}
+			}()
 			stays := x.session("alice")
 			x.cutover("alice")
 			truth := x.download(x.session("alice"))
