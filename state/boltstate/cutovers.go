@@ -52,13 +52,11 @@ func (s *Store) BeginCutover(ctx context.Context, l state.Lease, attempt string,
 		e.Phase, e.Reason = state.Cutover, ""
 		e.Attempt, e.AttemptEpoch, e.Committing = attempt, e.Epoch, false
 		e.Deadline = now.Add(budget).Round(0).UTC()
-		s.announce(l.User, lease{owner: l.Owner, epoch: e.Epoch, until: s.leases[l.User].until})
 		return nil
 	}, func(e entry) {
-		s.leases[l.User] = s.coming[l.User]
+		s.leases[l.User] = lease{owner: l.Owner, epoch: e.Epoch, until: s.leases[l.User].until}
 		s.cutovers[l.User] = &cutover{attempt: attempt, epoch: e.Epoch, waiting: waiting, told: map[state.Node]told{}}
 	})
-	s.announced(l.User)
 	if err != nil {
 		return state.Lease{}, state.Record{}, err
 	}

@@ -33,6 +33,9 @@ func (s *Store) change(user string, edit func(*bolt.Tx, *entry) error, settle fu
 		if err != nil {
 			return err
 		}
+		s.mu.Lock()
+		s.writing[user] = s.complete(was)
+		s.mu.Unlock()
 		e = was
 		if p, ok := s.progress[user]; ok {
 			e.Progress = p
@@ -42,15 +45,18 @@ func (s *Store) change(user string, edit func(*bolt.Tx, *entry) error, settle fu
 		}
 		return save(tx, was, e)
 	})
+	s.mu.Lock()
+	delete(s.writing, user)
+	if err == nil {
+		delete(s.progress, user)
+		if settle != nil {
+			settle(e)
+		}
+	}
+	s.mu.Unlock()
 	if err != nil {
 		return state.Record{}, err
 	}
-	s.mu.Lock()
-	delete(s.progress, user)
-	if settle != nil {
-		settle(e)
-	}
-	s.mu.Unlock()
 	s.hub.tell(user)
 	return s.shown(e), nil
 }
@@ -100,27 +106,14 @@ func (s *Store) Acquire(ctx context.Context, user, owner string, ttl time.Durati
 			return state.ErrBusy
 		}
 		e.Epoch++
-		s.announce(user, lease{owner: owner, epoch: e.Epoch, until: now.Add(ttl)})
 		return nil
-	}, func(entry) { s.leases[user] = s.coming[user] })
-	s.announced(user)
+	}, func(e entry) {
+		s.leases[user] = lease{owner: owner, epoch: e.Epoch, until: now.Add(ttl)}
+	})
 	if err != nil {
 		return state.Lease{}, state.Record{}, err
 	}
 	return state.Lease{User: user, Owner: owner, Epoch: r.Epoch}, r, nil
-}
-
-// announce tells readers whose the epoch is that is about to be in the file, until announced. The caller holds write.
-func (s *Store) announce(user string, l lease) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.coming[user] = l
-}
-
-func (s *Store) announced(user string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.coming, user)
 }
 
 // Renew implements state.Leases.

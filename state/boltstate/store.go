@@ -72,7 +72,7 @@ type Store struct {
 	mu       sync.RWMutex
 	closed   bool
 	leases   map[string]lease          // by user; ended ones until keep has noted it
-	coming   map[string]lease          // by user; those whose epoch is being written
+	writing  map[string]state.Record   // by user; as it was before the transition that is being written
 	progress map[string]state.Progress // by user; not yet in the file
 	cutovers map[string]*cutover       // by user
 	nodes    map[string]life           // by name
@@ -101,7 +101,7 @@ func Open(path string, opts Options) (*Store, error) {
 	s := &Store{
 		db: db, id: id, now: opts.Now, stop: make(chan struct{}), done: make(chan struct{}),
 		leases:   map[string]lease{},
-		coming:   map[string]lease{},
+		writing:  map[string]state.Record{},
 		progress: map[string]state.Progress{},
 		cutovers: map[string]*cutover{},
 		nodes:    map[string]life{},

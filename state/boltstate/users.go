@@ -18,14 +18,15 @@ func (s *Store) shown(e entry) state.Record {
 	return s.complete(e)
 }
 
-// complete is shown for who holds mu. It must be held since before the file was read: progress moves from memory to the file, and a
-// reader between the two would find it in neither. A lease is shown only with its own epoch, which is in the file a moment before it is in leases.
+// complete is shown for who holds mu. It must be held since before the file was read: a transition changes the file, then memory, and a
+// reader between the two would find progress in neither, or a new epoch without its owner. Until both are changed it is shown what was before.
 func (s *Store) complete(e entry) state.Record {
+	if before, ok := s.writing[e.User]; ok {
+		return before
+	}
 	r := e.Record
-	for _, of := range []map[string]lease{s.leases, s.coming} {
-		if l, ok := of[r.User]; ok && l.epoch == r.Epoch && s.now().Before(l.until) {
-			r.Owner, r.LeaseUntil = l.owner, l.until.Round(0).UTC()
-		}
+	if l, ok := s.leases[r.User]; ok && l.epoch == r.Epoch && s.now().Before(l.until) {
+		r.Owner, r.LeaseUntil = l.owner, l.until.Round(0).UTC()
 	}
 	if p, ok := s.progress[r.User]; ok {
 		r.Progress = p
