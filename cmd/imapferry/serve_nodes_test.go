@@ -102,21 +102,26 @@ func empty(t *testing.T, redis *testbed.Redis) {
 	}
 }
 
-// After Redis was emptied for good no node starts, since nothing says that this is the fleet that it belongs to. Once an operator has
-// said so, its journal gives the switches to the store.
-func TestAdopt(t *testing.T) {
-	redis, err := testbed.ForTest(t).Redis(testbed.RedisOptions{AppendOnly: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	config, dir, _, _ := twoServers(t)
+// carolSwitched leaves what node one, which is stopped, leaves behind when it has switched carol.
+func carolSwitched(t *testing.T) (redis *testbed.Redis, config, dir string) {
+	t.Helper()
+	redis = redisFor(t)
+	config, dir, _, _ = twoServers(t)
 	p := startNamed(t, redis, config, dir, "one")
 	dial(t, p.joined("one")).do("LOGIN carol pass")
 	p.await(`msg="sessions after a switch" user=carol moved=1 ended=map\[\]`)
 	p.cmd.Process.Signal(syscall.SIGTERM)
 	p.exit()
+	return redis, config, dir
+}
+
+// After Redis was emptied for good no node starts, since nothing says that this is the fleet that it belongs to. Once an operator has
+// said so, its journal gives the switches to the store.
+func TestAdopt(t *testing.T) {
+	redis, config, dir := carolSwitched(t)
 	empty(t, redis)
-	if p = startNamed(t, redis, config, dir, "one"); p.exit() != failed || !strings.Contains(p.text(), "imapferry help adopt") {
+	p := startNamed(t, redis, config, dir, "one")
+	if p.exit() != failed || !strings.Contains(p.text(), "imapferry help adopt") {
 		t.Errorf("with an emptied store: %s", p.text())
 	}
 	t.Setenv("IMAPFERRY_STATE_URL", redis.URL())
@@ -133,23 +138,14 @@ func TestAdopt(t *testing.T) {
 // Redis comes back without a switch that counted. A node gives it back before it takes part in anything (I7): its worker, or another's,
 // would copy the old mail over the mailbox that lives at the target.
 func TestPostsBeforeItJoins(t *testing.T) {
-	redis, err := testbed.ForTest(t).Redis(testbed.RedisOptions{AppendOnly: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	config, dir, _, _ := twoServers(t)
-	p := startNamed(t, redis, config, dir, "one")
-	dial(t, p.joined("one")).do("LOGIN carol pass")
-	p.await(`msg="sessions after a switch" user=carol moved=1 ended=map\[\]`)
-	p.cmd.Process.Signal(syscall.SIGTERM)
-	p.exit()
+	redis, config, dir := carolSwitched(t)
 	found, err := redis.Do("KEYS", "*:user:carol")
 	if keys, ok := found.([]any); !ok || len(keys) != 1 {
 		t.Fatalf("keys %v (%v)", found, err)
 	} else if _, err := redis.Do("DEL", keys[0].(string)); err != nil {
 		t.Fatal(err)
 	}
-	p = startNamed(t, redis, config, dir, "one")
+	p := startNamed(t, redis, config, dir, "one")
 	p.joined("one")
 	if before, _, _ := strings.Cut(p.text(), `msg="node joined"`); !strings.Contains(before, "the store had lost switches") {
 		t.Errorf("joined before it had posted: %s", p.text())
