@@ -13,10 +13,7 @@ import (
 // twoNodes starts the nodes one and two on one Redis, and returns where they listen for clients; admin APIs are dir/one.sock, dir/two.sock.
 func twoNodes(t *testing.T, env ...string) (nodes []*process, addrs []string, dir string) {
 	t.Helper()
-	redis, err := testbed.ForTest(t).Redis(testbed.RedisOptions{AppendOnly: true})
-	if err != nil {
-		t.Fatal(err)
-	}
+	redis := redisFor(t)
 	return twoNodesOn(t, redis, env...)
 }
 
@@ -66,10 +63,7 @@ func TestServeNodes(t *testing.T) {
 // Somebody empties Redis. A user who was switched is not sent to the source as if new (I3): each node that has sent carol to the
 // target goes on to do so by its journal, and users of whom it knows nothing are refused in words that name the cause.
 func TestServeStoreEmptied(t *testing.T) {
-	redis, err := testbed.ForTest(t).Redis(testbed.RedisOptions{AppendOnly: true})
-	if err != nil {
-		t.Fatal(err)
-	}
+	redis := redisFor(t)
 	nodes, addrs, _ := twoNodesOn(t, redis)
 	c := dial(t, addrs[0])
 	c.do("LOGIN carol pass")

@@ -10,7 +10,6 @@ import (
 	"syscall"
 	"testing"
 
-	"imapferry/internal/testbed"
 	"imapferry/state"
 	"imapferry/state/transfer"
 )
@@ -48,10 +47,7 @@ func (p *process) stop() {
 // TestState moves a service from the embedded store to Redis and back: a user who was switched stays so (I3, I7), and the node's journal belongs to
 // each of the stores.
 func TestState(t *testing.T) {
-	redis, err := testbed.ForTest(t).Redis(testbed.RedisOptions{AppendOnly: true})
-	if err != nil {
-		t.Fatal(err)
-	}
+	redis := redisFor(t)
 	config, dir, _, _ := twoServers(t)
 	file, back := filepath.Join(dir, "out.jsonl"), filepath.Join(dir, "back", "state.db")
 	journal := "IMAPFERRY_STATE_JOURNAL=" + filepath.Join(dir, "node.journal")
@@ -91,10 +87,7 @@ func TestState(t *testing.T) {
 
 // TestStateKilled kills an import in the middle, into a file and into Redis: no node starts on what it leaves (I7), and the next one makes it whole.
 func TestStateKilled(t *testing.T) {
-	redis, err := testbed.ForTest(t).Redis(testbed.RedisOptions{AppendOnly: true})
-	if err != nil {
-		t.Fatal(err)
-	}
+	redis := redisFor(t)
 	_, dir, _ := configure(t, least)
 	config := filepath.Join(dir, "ferry.toml")
 	lines := manyClaims(t)
