@@ -89,11 +89,6 @@ func TestResyncOverGap(t *testing.T) {
 				}
 			}
 			x.serve()
-			defer func() {
-				if t.Failed() {
-					t.Log(x.p.text())
-				}
-			}()
 			stays := x.session("alice")
 			x.cutover("alice")
 			truth := x.download(x.session("alice"))

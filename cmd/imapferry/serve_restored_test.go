@@ -204,6 +204,7 @@ func TestServeFailoverWithLoss(t *testing.T) {
 	env := []string{shortLife, "IMAPFERRY_STATE_URL=" + s.URL(), "IMAPFERRY_STATE_CONFIRM_REPLICAS=1", `IMAPFERRY_MIGRATE_ONLY=carol`}
 	one := startNamed(t, s.Servers[0], config, dir, "one", env...)
 	addr := one.joined("one")
+	must(s.Reached(s.Servers[2]))
 	must(s.Servers[2].Kill())
 	dial(t, addr).do("LOGIN carol pass")
 	one.await(`msg="sessions after a switch" user=carol moved=1 ended=map\[\]`)
@@ -235,8 +236,8 @@ func TestServeFailoverWithLoss(t *testing.T) {
 	for i, p := range []*process{two, three} {
 		gets(t, addrs[i], "carol")
 		p.await(`msg="logged in".* user=carol backend=target`)
-		p.await(`msg="the store's records count again"`)
 	}
 	neverAtSource(t, "carol", two, three)
 	one.await(`msg="the store had lost switches that this node's journal knows; they are back" users=1`)
+	one.await(`msg="the store's records count again"`)
 }

@@ -59,7 +59,7 @@ func (p *process) await(pattern string) []string {
 		select {
 		case <-more:
 		case <-timeout:
-			p.t.Fatalf("no log line matches %s in:\n%s", pattern, p.text())
+			p.t.Fatalf("no log line matches %s", pattern)
 		}
 	}
 }
@@ -94,8 +94,22 @@ func program(t testing.TB, env []string, args ...string) *process {
 			p.cmd.Process.Kill()
 			p.cmd.Wait()
 		}
+		if t.Failed() {
+			t.Logf("imapferry %s wrote:\n%s", strings.Join(args, " "), ends(p.text(), logKept))
+		}
 	})
 	return p
+}
+
+// logKept is how much of the beginning, and of the end, of a program's log a failed test prints, in bytes.
+const logKept = 20_000
+
+// ends returns the first and the last kept bytes of text.
+func ends(text string, kept int) string {
+	if len(text) <= 2*kept {
+		return text
+	}
+	return text[:kept] + "\n[...]\n" + text[len(text)-kept:]
 }
 
 // twoServers starts a source and a target and writes a configuration for them.

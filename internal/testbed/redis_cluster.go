@@ -75,7 +75,7 @@ func (c *RedisCluster) nodes(self int) string {
 func clusterID(i int) string { return fmt.Sprintf("%040x", i+1) }
 
 // Settled returns when all servers agree that all slots are served, and each
-// master has its replica.
+// master has its replica, which would still have its keys if it was killed.
 func (c *RedisCluster) Settled() error {
 	return until("the cluster has settled", func() (bool, error) {
 		masters := 0
@@ -86,6 +86,9 @@ func (c *RedisCluster) Settled() error {
 			}
 			f, err = r.info("INFO", "replication")
 			if err != nil || f["role"] == "slave" && f["master_link_status"] != "up" {
+				return false, err
+			}
+			if ok, err := r.written(); !ok {
 				return false, err
 			}
 			if f["role"] == "master" {

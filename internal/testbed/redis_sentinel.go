@@ -151,8 +151,8 @@ func (s *RedisSentinel) Follow(old, master *Redis) error {
 // see them and each other.
 func (s *RedisSentinel) Settled() error { return s.settled(len(s.Servers) - 1) }
 
-// settled returns when all replicas follow the master and all Sentinels see
-// them and each other.
+// settled returns when all replicas follow the master and would still have its
+// keys if they were killed, and all Sentinels see them and each other.
 func (s *RedisSentinel) settled(replicas int) error {
 	return until("all Sentinels agree", func() (bool, error) {
 		m := s.Master()
@@ -162,12 +162,45 @@ func (s *RedisSentinel) settled(replicas int) error {
 		if in, err := m.inStep(); in < replicas {
 			return false, err
 		}
+		for _, r := range s.Servers {
+			if ok, err := r.written(); !ok {
+				return false, err
+			}
+		}
 		for _, r := range s.Sentinels {
 			if ok, err := r.sees(replicas); !ok {
 				return false, err
 			}
 		}
 		return true, nil
+	})
+}
+
+// written reports whether the server's file begins with all that it got by its
+// last full synchronization: until a replica has rewritten its append-only
+// file, a kill brings it back as it was before.
+func (r *Redis) written() (bool, error) {
+	f, err := r.info("INFO", "persistence")
+	return f["aof_rewrite_in_progress"] == "0" && f["aof_rewrite_scheduled"] == "0", err
+}
+
+// Reached returns when replica has all that the master has at the call.
+func (s *RedisSentinel) Reached(replica *Redis) error {
+	f, err := s.Master().info("INFO", "replication")
+	if err != nil {
+		return err
+	}
+	want, err := strconv.ParseInt(f["master_repl_offset"], 10, 64)
+	if err != nil {
+		return err
+	}
+	return until(replica.name+" has what the master has", func() (bool, error) {
+		f, err := replica.info("INFO", "replication")
+		if err != nil {
+			return false, err
+		}
+		got, err := strconv.ParseInt(f["slave_repl_offset"], 10, 64)
+		return got >= want, err
 	})
 }
 
