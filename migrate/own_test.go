@@ -30,6 +30,16 @@ func (f *fake) stuck(folder string) (mend func()) {
 	return func() { f.do(func() { f.hook = nil }) }
 }
 
+// halfway copies until a folder of the source does not open, while all others are copied, and stops. The folder opens from then on.
+func (s *stage) halfway() {
+	s.t.Helper()
+	mend := s.src.stuck("Zed")
+	s.start()
+	s.failing("not now")
+	s.stop()
+	mend()
+}
+
 // one makes the engine work with one connection to each server, so that what happens is in order.
 func one(s *stage) *stage {
 	s.lanes = 1
@@ -41,15 +51,11 @@ func one(s *stage) *stage {
 func TestSwappedFolder(t *testing.T) {
 	s := one(newStage(t, batchCaps))
 	s.src.deliver("Work", 1, 2, 3)
-	mend := s.src.stuck("Zed")
-	s.start()
-	s.failing("not now")
-	s.stop()
+	s.halfway()
 	s.dst.do(func() { delete(s.dst.folders, "Work") })
 	s.dst.deliver("Work", 1, 3)
 	s.dst.do(func() { s.dst.folders["Work"].mail[0].body = "not from here" })
 	before := s.dst.text(true)
-	mend()
 	s.start()
 	s.held(`"Work"`, "is not the one that was copied")
 	if after := s.dst.text(true); before != after {
@@ -61,13 +67,9 @@ func TestSwappedFolder(t *testing.T) {
 func TestChangedMeanwhile(t *testing.T) {
 	s := one(newStage(t, batchCaps))
 	s.src.deliver("Work", 1, 2, 3)
-	mend := s.src.stuck("Zed")
-	s.start()
-	s.failing("not now")
-	s.stop()
+	s.halfway()
 	s.dst.deliver("Work", 9)
 	before := s.dst.text(true)
-	mend()
 	s.start()
 	s.held(`"Work"`, "was changed by somebody else since the last pass")
 	if after := s.dst.text(true); before != after {
@@ -98,12 +100,8 @@ func TestDeletedButRecorded(t *testing.T) {
 		return f
 	}
 	s.src.deliver("Work", 1, 2, 3)
-	mend := s.src.stuck("Zed")
-	s.start()
-	s.failing("not now")
-	s.stop()
+	s.halfway()
 	s.src.do(func() { delete(s.src.folders, "Work") })
-	mend()
 	s.start()
 	s.migrated()
 	if !strings.Contains(s.log.String(), "store is away") {
