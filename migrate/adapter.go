@@ -18,8 +18,8 @@ type adapter interface {
 	// prepare is called for empty folders before their first message. They have the status of the source's.
 	prepare(ctx context.Context, dst *client, user string, folders []*mailbox) error
 	// skip makes to the UIDNEXT of folder, which is from, over a gap longer than copyGap. dst may have any folder
-	// open, and has another or none open afterwards. It is not called for folders that have the source's UIDVALIDITY
-	// already.
+	// open, and has another or none open afterwards. It is not called for folders that were given the source's
+	// UIDVALIDITY already.
 	skip(ctx context.Context, dst *client, user, folder string, from, to uint32) error
 	// setUIDValidity gives folders, which nobody has open, the UIDVALIDITY of the source's, where the kind of target can.
 	setUIDValidity(ctx context.Context, dst *client, user string, folders []*mailbox) error

@@ -69,13 +69,13 @@ func (l *lane) copyBelow(a *appender, from, to uint32) error {
 
 // skip makes to the target's UIDNEXT. A gap that is not filled is recorded before: the relay tells clients of it.
 // Dovecot's Maildir loses its UIDs when UIDNEXT is raised after UIDVALIDITY was set, so a folder that far is copied
-// anew.
+// anew. One that has the source's UIDVALIDITY by chance, as both were made in the same second, is not that far.
 func (l *lane) skip(ctx context.Context, folder string, from, to uint32) error {
 	if to-from <= copyGap {
 		return l.dst.copyPlaceholders(folder, from, to)
 	}
 	f, n, err := l.w.folder(folder)
-	if err != nil || f.TargetUIDValidity == f.UIDValidity {
+	if err != nil || n.Given && f.TargetUIDValidity == f.UIDValidity {
 		return errors.Join(err, shifted{folder, fmt.Sprint(to), "a gap too long to fill"})
 	}
 	if l.w.adapter.fidelity() == state.Exact { // else nobody is promised QRESYNC, and the gap is filled anyway

@@ -32,7 +32,7 @@ type note struct {
 	Messages uint32 `json:"m,omitempty"`
 	ModSeq   uint64 `json:"s,omitempty"`
 
-	Given bool `json:"v,omitempty"` // the folder was about to be given the source's UIDVALIDITY
+	Given bool `json:"v,omitempty"` // the folder was, or was about to be, given the source's UIDVALIDITY
 	Drop  bool `json:"x,omitempty"` // the folder was about to be deleted
 	Make  bool `json:"c,omitempty"` // the folder, which was not there, was about to be created
 	Shell bool `json:"h,omitempty"` // it is there in name only, for the sake of others; nothing else is known of it then

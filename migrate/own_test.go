@@ -131,6 +131,21 @@ func (e exact) setUIDValidity(_ context.Context, _ *client, _ string, folders []
 	return nil
 }
 
+// TestGapBetweenTwins: source and target made INBOX in the same second, and it has a gap too long to fill. It is no folder that was given
+// its UIDVALIDITY before: to be copied anew, which not every target can do with INBOX, would hold its user.
+func TestGapBetweenTwins(t *testing.T) {
+	s := one(newStage(t, batchCaps))
+	s.adapter = exact{f: s.dst}
+	s.src.deliver("INBOX", 1, 2, 200_200)
+	s.src.do(func() { s.src.folders["INBOX"].validity = 7 })
+	s.dst.do(func() { s.dst.folders["INBOX"].validity = 7 })
+	s.start()
+	s.migrated()
+	if s.src.text(true) != s.dst.text(true) || strings.Contains(s.log.String(), "copying a folder anew") {
+		t.Errorf("source:\n%starget:\n%s", s.src.text(true), s.dst.text(true))
+	}
+}
+
 // TestEmptiedAfterMove: the store is lost after the switch, and the user has deleted all mail since. The target is as
 // empty as a new one, but it is live, and is not filled with the source's old mail (I7).
 func TestEmptiedAfterMove(t *testing.T) {

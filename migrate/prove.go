@@ -70,7 +70,7 @@ func (l *lane) prove(ctx context.Context) (changed int64, err error) {
 			Name: e.name, UIDValidity: e.status.uidValidity, TargetUIDValidity: s.uidValidity,
 			UIDNext: e.status.uidNext, HighestModSeq: e.status.modSeq, Messages: e.status.messages,
 			Skipped: f.Skipped,
-		}, note{Done: s.uidNext, Messages: s.messages, ModSeq: s.modSeq, Bodies: n.Bodies, Wary: n.Wary, carried: n.carried}))
+		}, note{Done: s.uidNext, Messages: s.messages, ModSeq: s.modSeq, Bodies: n.Bodies, Given: n.Given, Wary: n.Wary, carried: n.carried}))
 	}
 	if err := l.w.putFolders(ctx, proofs...); err != nil {
 		return changed, err

@@ -97,7 +97,7 @@ func (w *worker) begun(folder string) bool {
 }
 
 // putNote replaces the note of a folder and leaves the rest, how far the bodies are proven, what went wrong there, what was carried
-// over beside mail, and that it was about to be given a UIDVALIDITY: a dead worker's call may take effect late.
+// over beside mail, and that it was or was about to be given a UIDVALIDITY: a dead worker's call may take effect late.
 func (w *worker) putNote(ctx context.Context, folder string, n note) error {
 	f, old, err := w.folder(folder)
 	if err != nil {
