@@ -43,13 +43,16 @@ func newDovecotAdapter(base string, key backend.Secret) (*dovecotAdapter, error)
 		// Not quoted: a URL may hold a password, and one that cannot be parsed shows where (I8).
 		return nil, errors.New("target.doveadm_url: is not an http(s) URL; give it as http://host:8080/doveadm/v1")
 	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.DialContext = dialLeased
+	transport.DisableKeepAlives = true // a connection is one worker's
 	if key == "" {
 		return nil, errors.New("target.doveadm_api_key: missing; doveadm_url needs the doveadm_api_key of the server")
 	}
 	return &dovecotAdapter{
 		url:  base,
 		auth: "X-Dovecot-API " + base64.StdEncoding.EncodeToString([]byte(key)),
-		http: &http.Client{Timeout: doveadmTimeout},
+		http: &http.Client{Timeout: doveadmTimeout, Transport: transport},
 	}, nil
 }
 
@@ -68,11 +71,11 @@ func (d *dovecotAdapter) prepare(ctx context.Context, dst *client, user string, 
 			updates = append(updates, update{dst.there(m.name), "minHighestModseq", m.status.modSeq + modSeqLead})
 		}
 	}
-	return d.update(ctx, user, updates...)
+	return d.update(ctx, dst, user, updates...)
 }
 
 func (d *dovecotAdapter) skip(ctx context.Context, dst *client, user, folder string, _, to uint32) error {
-	return d.update(ctx, user, update{dst.there(folder), "minNextUid", uint64(to)})
+	return d.update(ctx, dst, user, update{dst.there(folder), "minNextUid", uint64(to)})
 }
 
 func (d *dovecotAdapter) setUIDValidity(ctx context.Context, dst *client, user string, folders []*mailbox) error {
@@ -80,11 +83,11 @@ func (d *dovecotAdapter) setUIDValidity(ctx context.Context, dst *client, user s
 	for _, m := range folders {
 		updates = append(updates, update{dst.there(m.name), "uidValidity", uint64(m.status.uidValidity)})
 	}
-	return d.update(ctx, user, updates...)
+	return d.update(ctx, dst, user, updates...)
 }
 
-func (d *dovecotAdapter) clearInbox(ctx context.Context, _ *client, user string) error {
-	return d.call(ctx, []doveadmCommand{{"mailboxDelete", wire.Inbox, map[string]any{"user": user, "mailbox": []string{wire.Inbox}}}})
+func (d *dovecotAdapter) clearInbox(ctx context.Context, dst *client, user string) error {
+	return d.call(ctx, dst, []doveadmCommand{{"mailboxDelete", wire.Inbox, map[string]any{"user": user, "mailbox": []string{wire.Inbox}}}})
 }
 
 // update is one number that doveadm can set of a folder, which has its name at the target.
@@ -94,7 +97,7 @@ type update struct {
 }
 
 // update makes all updates by one call.
-func (d *dovecotAdapter) update(ctx context.Context, user string, updates ...update) error {
+func (d *dovecotAdapter) update(ctx context.Context, dst *client, user string, updates ...update) error {
 	var commands []doveadmCommand
 	for _, u := range updates {
 		utf8, err := wire.DecodeName(u.folder)
@@ -106,7 +109,7 @@ func (d *dovecotAdapter) update(ctx context.Context, user string, updates ...upd
 	if len(commands) == 0 {
 		return nil
 	}
-	return d.call(ctx, commands)
+	return d.call(ctx, dst, commands)
 }
 
 // doveadmCommand is one command of a call, about one folder.
@@ -134,9 +137,9 @@ func (e *doveadmError) Error() string {
 	return fmt.Sprintf("doveadm %s: exit code %d", e.command, e.exit)
 }
 
-// call runs commands, all of them even if one fails. A server that drops the connection without an answer has usually crashed
-// over a command.
-func (d *dovecotAdapter) call(ctx context.Context, commands []doveadmCommand) error {
+// call runs commands, all of them even if one fails, under the lease of dst's worker. A server that drops the connection without an answer
+// has usually crashed over a command.
+func (d *dovecotAdapter) call(ctx context.Context, dst *client, commands []doveadmCommand) error {
 	list := make([]any, len(commands))
 	for i, c := range commands {
 		list[i] = []any{c.name, c.params, "f"}
@@ -145,6 +148,7 @@ func (d *dovecotAdapter) call(ctx context.Context, commands []doveadmCommand) er
 	if err != nil {
 		return err
 	}
+	ctx = context.WithValue(ctx, leasedKey{}, dst.leased())
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, d.url, bytes.NewReader(body))
 	if err != nil {
 		return err

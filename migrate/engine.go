@@ -243,10 +243,19 @@ func (e *Engine) try(ctx context.Context, user string, c candidate) outcome {
 		log.Warn("taking the lease", "err", err)
 		return outcome{again: e.pace.retry}
 	}
-	w := &worker{e: e, user: user, targetUser: e.cfg.Target.UserName(user), secrets: c.secrets, patience: c.patience, adapter: e.adapter, log: log, lease: lease, rec: rec}
+	w := &worker{e: e, user: user, targetUser: e.cfg.Target.UserName(user), secrets: c.secrets, patience: c.patience, adapter: e.adapterOf(rec), log: log, lease: lease, rec: rec}
 	w.renewed.Store(asked)
 	w.progress.start(rec.Progress)
 	return e.under(ctx, w)
+}
+
+// adapterOf returns the adapter that works on a user. Who was begun without one that sets UIDVALIDITY goes on so, whatever the configuration
+// says by now: folders that are proven already would keep one of their own, and nobody would translate it.
+func (e *Engine) adapterOf(rec state.Record) adapter {
+	if rec.Fidelity == state.Translated {
+		return imapAdapter{}
+	}
+	return e.adapter
 }
 
 // offer makes the user known. A user whom this node has once sent to the target is repaired if the store does not know: a worker that

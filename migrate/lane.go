@@ -37,7 +37,7 @@ func (w *worker) openLane(ctx context.Context) (*lane, error) {
 	})
 	both.Go(func() {
 		if l.dst, dstErr = open(ctx, w.e.cfg.Target, w.user, w.secrets); authFailed(dstErr) {
-			dstErr = holdf("the target does not let the user in: %v; see that the account is there and that target.login fits it, then retry", dstErr)
+			dstErr = w.unlessItPasses(fmt.Sprintf("the target does not let the user in: %v; see that the account is there and that target.login fits it, then retry", dstErr))
 		}
 	})
 	both.Wait()

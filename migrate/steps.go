@@ -3,6 +3,7 @@ package migrate
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"imapferry/internal/wire"
@@ -83,7 +84,7 @@ func (w *worker) tail(ctx context.Context) (state.Phase, string, error) {
 			slow = 0
 		}
 		if slow == maxSlow {
-			return 0, "", tooSlow(time.Since(began), w.e.cfg.HoldBudget)
+			return 0, "", w.unlessItPasses(tooSlow(time.Since(began), w.e.cfg.HoldBudget))
 		}
 	}
 	if err := w.carryAttributes(ctx); err != nil {
@@ -101,15 +102,27 @@ func (w *worker) tail(ctx context.Context) (state.Phase, string, error) {
 	return w.whenAllowed(ctx)
 }
 
-// tooSlow holds a user whose folders cannot be looked at within the budget, and says which budget would do: the look takes half
+// tooSlow is why a user is held whose folders cannot be looked at within the budget, and says which budget would do: the look takes half
 // of it at most, and the next one may be slower.
-func tooSlow(look, budget time.Duration) error {
+func tooSlow(look, budget time.Duration) (reason string) {
 	enough := (3*look + time.Second).Truncate(time.Second)
 	if enough > maxHoldBudget {
-		return holdf("a look at all folders takes %s, too long for sessions to be held (migrate.hold_budget is at most %s): "+
+		return fmt.Sprintf("a look at all folders takes %s, too long for sessions to be held (migrate.hold_budget is at most %s): "+
 			"remove folders at the source or leave them out by migrate.exclude, or give the source CONDSTORE, then retry", look.Round(time.Millisecond), maxHoldBudget)
 	}
-	return holdf("a look at all folders takes %s, over half of hold_budget (%s): raise migrate.hold_budget to %s, then retry", look.Round(time.Millisecond), budget, enough)
+	return fmt.Sprintf("a look at all folders takes %s, over half of hold_budget (%s): raise migrate.hold_budget to %s, then retry", look.Round(time.Millisecond), budget, enough)
+}
+
+// lastingTries is how many tries in a row must have failed before what may pass by itself holds a user: about a minute, as backoff spaces them.
+const lastingTries = 6
+
+// unlessItPasses holds the user for reason, once tries have failed for a while: a server that is slow or lets nobody in for a moment would hold
+// one user after the other.
+func (w *worker) unlessItPasses(reason string) error {
+	if w.rec.Attempts < lastingTries {
+		return errors.New(reason)
+	}
+	return hold{reason}
 }
 
 // begin is the start of a lease in copying or tailing: connections, and the proof that the target is as it was left.

@@ -1,6 +1,7 @@
 package migrate
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"time"
@@ -47,6 +48,28 @@ func (w *worker) leased() error {
 		return errUnleased
 	}
 	return nil
+}
+
+// leased returns what is asked before each write to the server; nil: nothing is.
+func (c *client) leased() func() error {
+	if c.guard == nil {
+		return nil
+	}
+	return c.guard.leased
+}
+
+// leasedKey is the key of a context's func() error that is asked before each write to a connection that dialLeased makes.
+type leasedKey struct{}
+
+// dialLeased connects to a target by another way than IMAP.
+func dialLeased(ctx context.Context, network, addr string) (net.Conn, error) {
+	d := net.Dialer{Timeout: doveadmTimeout}
+	conn, err := d.DialContext(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	leased, _ := ctx.Value(leasedKey{}).(func() error)
+	return &stallGuard{Conn: conn, leased: leased}, nil
 }
 
 // reset closes conn, and discards what was not sent so far.

@@ -4,6 +4,9 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -64,6 +67,30 @@ func TestUnleased(t *testing.T) {
 	}
 	if string(all) != "a" {
 		t.Errorf("the target has got %q", all)
+	}
+}
+
+// I6, I7: the same worker is about to call doveadm, by which it could even delete an INBOX that is live by now.
+func TestUnleasedDoveadm(t *testing.T) {
+	var called atomic.Int32
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		called.Add(1)
+		_, _ = io.WriteString(w, `[["doveadmResponse",[],"f"]]`)
+	}))
+	defer srv.Close()
+	d, err := newDovecotAdapter(srv.URL, "key")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &worker{}
+	dst := &client{guard: &stallGuard{leased: w.leased}}
+	w.renewed.Store(newRenewal())
+	if err := d.clearInbox(t.Context(), dst, "alice"); err != nil || called.Load() != 1 {
+		t.Fatalf("with a lease: %v, called %d times", err, called.Load())
+	}
+	w.renewed.Store(&renewal{time.Now().Add(-leaseTTL), 0})
+	if err := d.clearInbox(t.Context(), dst, "alice"); !errors.Is(err, state.ErrLost) || called.Load() != 1 {
+		t.Errorf("without one: %v, called %d times", err, called.Load())
 	}
 }
 
