@@ -142,6 +142,10 @@ func (w *worker) checkFolder(ctx context.Context, l *lane, f state.Folder, m *ma
 		return err
 	}
 	if s.uidNext < n.Done {
+		n.Drop = true // once it is deleted, as it says here, it is one of ours to be copied anew
+		if err := w.putNote(ctx, f.Name, n); err != nil {
+			return err
+		}
 		return holdf("target folder %s has UIDNEXT %d, but uids below %d were given already; delete it at the target, then retry", wire.Quoted(f.Name), s.uidNext, n.Done)
 	}
 	err = l.explain(f.Name, n, s)
@@ -272,6 +276,11 @@ func (l *lane) clear(ctx context.Context, folder string, remove func() error) er
 	return remove()
 }
 
+// undeletable holds the user, because the target does not delete a folder. Once the operator has, the note says that it was to go.
+type undeletable struct{ hold }
+
+func (u undeletable) Unwrap() error { return u.hold }
+
 // remove deletes a target folder that is empty or proven ours. Dovecot's Maildir cannot make a new INBOX by any means.
 func (l *lane) remove(ctx context.Context, folder string) error {
 	if folder == wire.Inbox {
@@ -282,7 +291,18 @@ func (l *lane) remove(ctx context.Context, folder string) error {
 		}
 		return err
 	}
-	if _, err := l.dst.do(nil, "DELETE", name(folder)); err != nil {
+	_, err := l.dst.do(nil, "DELETE", name(folder))
+	if refusedForGood(err) && l.dst.caps.Has("METADATA") { // Cyrus keeps a user from deleting folders with a special use
+		if _, err := l.dst.do(nil, "SETMETADATA", name(folder), "(/private/specialuse NIL)"); err != nil && !refusedForGood(err) {
+			return fmt.Errorf("take the special use from %s in target: %w", wire.Quoted(folder), err)
+		}
+		_, err = l.dst.do(nil, "DELETE", name(folder))
+	}
+	if refusedForGood(err) && !gone(err) {
+		return undeletable{hold{fmt.Sprintf("the target refuses to delete its folder %s, which holds nothing but what was copied there: %v; delete it there, then retry",
+			wire.Quoted(folder), err)}}
+	}
+	if err != nil {
 		return fmt.Errorf("delete %s in target: %w", wire.Quoted(folder), err)
 	}
 	return nil

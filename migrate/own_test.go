@@ -3,6 +3,7 @@ package migrate
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -261,4 +262,70 @@ func TestUIDValidityGivenLate(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestDeleteRefused: a target that did not let a folder go, whose source was deleted or made anew, had its user tried again for ever and
+// shown to nobody. He is held with its words, and goes on when the operator has deleted the folder.
+func TestDeleteRefused(t *testing.T) {
+	for name, change := range map[string]func(*fake){
+		"gone": func(f *fake) { delete(f.folders, "Work") },
+		"anew": func(f *fake) { f.create("Work").add(&fakeMail{uid: 1, date: fakeDate, body: "another one"}) },
+	} {
+		for _, caps := range []string{batchCaps, batchCaps + " METADATA"} {
+			t.Run(name+" "+caps, func(t *testing.T) {
+				s := one(newStage(t, caps))
+				s.src.deliver("Work", 1, 2, 3)
+				s.halfway()
+				s.src.do(func() { change(s.src) })
+				s.dst.hook = func(verb, args string) (string, bool) {
+					return "%t NO [CANNOT] this folder is special\r\n", (verb == "DELETE" || verb == "SETMETADATA") && strings.Contains(args, "Work")
+				}
+				s.start()
+				s.held(`"Work"`, "this folder is special", "delete it there, then retry")
+				s.dst.do(func() { delete(s.dst.folders, "Work") })
+				s.retry()
+				s.migrated()
+			})
+		}
+	}
+}
+
+// TestDeleteSpecial: Cyrus lets nobody delete a folder that has a special use. It is taken from the folder first.
+func TestDeleteSpecial(t *testing.T) {
+	x, target := shelled(t, cyrus)
+	commands(t, x.ctx, x.src.IMAP(), "CREATE Mine")
+	x.looked(target)
+	commands(t, x.ctx, target, `SETMETADATA Mine (/private/specialuse "\\Archive")`)
+	commands(t, x.ctx, x.src.IMAP(), "DELETE Mine")
+	x.looked(target)
+	if got := x.listed(target); slices.Contains(got, "Mine") {
+		t.Errorf("the target lists %q", got)
+	}
+}
+
+// TestUIDNextFellBack: a target that was restored from a backup during the copy has given out UIDs that it does not know of. Its user is
+// told to delete the folder, and to retry; then was told to delete all others too.
+func TestUIDNextFellBack(t *testing.T) {
+	s := one(newStage(t, batchCaps))
+	s.src.deliver("INBOX", 1)
+	s.src.deliver("Work", 1, 2, 3)
+	for _, m := range s.src.folders["Work"].mail[1:] {
+		m.body = strings.Repeat("0123456789abcd\r\n", 1<<17) // goes alone
+	}
+	var large atomic.Int32
+	s.dst.onBody = func(_ int, size int64) (string, bool) {
+		restore := size > aloneBytes && large.Add(1) == 2
+		if restore {
+			s.dst.do(func() {
+				work := s.dst.folders["Work"]
+				work.mail, work.next = nil, 1
+			})
+		}
+		return "* BYE [UNAVAILABLE] restoring\r\n", restore
+	}
+	s.start()
+	s.held(`"Work"`, "uids below 2 were given already; delete it at the target, then retry")
+	s.dst.do(func() { delete(s.dst.folders, "Work") })
+	s.retry()
+	s.migrated()
 }

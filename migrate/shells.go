@@ -3,6 +3,7 @@ package migrate
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -79,8 +80,12 @@ func (w *worker) makeShells(src *account) error {
 func (l *lane) drop(ctx context.Context, folder string) error {
 	left := state.Folder{Name: folder}
 	err := l.clear(ctx, folder, func() (err error) {
-		if err = l.remove(ctx, folder); refusedForGood(err) {
-			left.TargetUIDValidity, err = l.empty(folder, err)
+		kept := l.remove(ctx, folder)
+		if !errors.As(kept, new(undeletable)) {
+			return kept
+		}
+		if left.TargetUIDValidity, err = l.empty(folder, kept); refusedForGood(err) {
+			err = kept
 		}
 		return err
 	})
