@@ -85,9 +85,10 @@
 //
 // What concerns single messages or folders does not stop the others. A message that the target refuses is looked for by
 // halving the batch and sent alone in every way that keeps its bytes; else it is wrapped, or a note takes its UID. A message
-// that the source cannot give becomes a note as well. That, and dates, flags, bodies, subscriptions, folders and their
-// attributes that cannot be kept, is recorded, excused by later comparisons, and looked at in the end: gate holds the user
-// for what the operator has not allowed. Under the hold nothing is dealt with in this way: the cutover is called off.
+// that the source cannot give becomes a note as well, if the source gives others at that time; if not, it is waited for. That,
+// and dates, flags, bodies, subscriptions, folders and their attributes that cannot be kept, is recorded, excused by later
+// comparisons, and looked at in the end: gate holds the user for what the operator has not allowed. Under the hold nothing is
+// dealt with in this way: the cutover is called off.
 //
 // # When something fails
 //

@@ -13,7 +13,7 @@ import (
 	"imapferry/state"
 )
 
-// maxReads is how often the source is asked for a message by itself before it counts as unreadable.
+// maxReads is how often the source is asked for a message by itself before it counts as unreadable: it gives another one in between.
 const maxReads = 2
 
 // scanned is a message that was read through once, to know how it may be sent.
@@ -89,9 +89,10 @@ func (l *lane) leaveNote(ctx context.Context, a *appender, s *scanned, e state.E
 	return err
 }
 
-// scan reads a message by itself. It returns nil if the source does not have it any more; else it may be unreadable.
+// scan reads a message by itself. It returns nil if the source does not have it any more; else it may be unreadable, which is not
+// said of it while the source gives no others either.
 func (l *lane) scan(ctx context.Context, m *mailbox, a *appender, msg message) (s *scanned, unreadable, err error) {
-	for range maxReads {
+	for try := range maxReads {
 		s = nil
 		err := l.src.stream(msg.uid, msg.uid, func(m *message, size int64, body io.Reader) error {
 			s = &scanned{message: *m, size: size}
@@ -103,15 +104,20 @@ func (l *lane) scan(ctx context.Context, m *mailbox, a *appender, msg message) (
 		if _, ok := aboutMessage(err); err != nil && !ok || ctx.Err() != nil {
 			return nil, nil, cmp.Or(err, ctx.Err())
 		}
-		list, err2 := l.regain(ctx, m, a)
-		if err2 != nil {
-			return nil, nil, errors.Join(err, err2)
-		}
-		if list.find(msg.uid) == nil {
-			return nil, nil, nil
-		}
 		if unreadable = err; err == nil {
 			unreadable = errors.New("the source lists the message and does not send it")
+		}
+		list, err := l.regain(ctx, m, a)
+		if err == nil && list.find(msg.uid) == nil {
+			return nil, nil, nil
+		}
+		if err == nil && try == 0 {
+			if err = l.blame(m.name, msg.uid, unreadable); err == nil {
+				_, err = l.regain(ctx, m, a)
+			}
+		}
+		if err != nil {
+			return nil, nil, err
 		}
 	}
 	s = &scanned{message: msg}

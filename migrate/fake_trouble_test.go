@@ -2,7 +2,9 @@ package migrate
 
 import (
 	"bytes"
+	"fmt"
 	"io"
+	"strings"
 	"sync/atomic"
 
 	"imapferry/internal/wire"
@@ -71,4 +73,47 @@ func (c *fakeConn) fail(kind, tag string, said []byte) bool {
 	_, err := io.WriteString(c.nc, tag+words[kind])
 	c.refused = true
 	return err == nil
+}
+
+// withholds lets a server with one connection answer so when it comes to give what of a message that is bad, after those before it.
+func (f *fake) withholds(what, answer string, bad func(folder string, uid uint32) bool) {
+	var selected atomic.Value
+	f.do(func() {
+		f.hook = func(verb, args string) (said string, ok bool) {
+			if verb == "EXAMINE" {
+				selected.Store(strings.Trim(args, `"`))
+			}
+			text, items, _ := strings.Cut(args, " ")
+			if verb != "UID FETCH" || !strings.Contains(items, what) {
+				return "", false
+			}
+			set, _ := wire.ParseSet(text)
+			folder := selected.Load().(string)
+			f.do(func() {
+				ff := f.folders[folder]
+				if ff == nil { // its name came as a literal
+					return
+				}
+				for i, m := range ff.mail {
+					if !set.Contains(m.uid) || ok {
+						continue
+					}
+					if ok = bad(folder, m.uid); ok {
+						said += strings.NewReplacer("%n", fmt.Sprint(i+1), "%u", fmt.Sprint(m.uid)).Replace(answer)
+						continue
+					}
+					said += fmt.Sprintf("* %d FETCH (%s)\r\n", i+1, m.items(items))
+				}
+			})
+			return said, ok
+		}
+	})
+}
+
+// withheld are ways in which a server does not give a body.
+var withheld = map[string]string{
+	"NO":  "%t NO [SERVERBUG] no such file\r\n",
+	"bye": "* BYE [SERVERBUG] no such file\r\n",
+	"cut": "* %n FETCH (UID %u FLAGS () INTERNALDATE \"" + fakeDate + "\" BODY[] {100}\r\nnot so much* BYE cut\r\n",
+	"NIL": "* %n FETCH (UID %u FLAGS () INTERNALDATE \"" + fakeDate + "\" BODY[] NIL)\r\n%t OK done\r\n",
 }
