@@ -1,6 +1,7 @@
 package migrate
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -36,7 +37,7 @@ func (p *straggling) append(m *mailbox, t *late, some []straggler) (left wire.Se
 		taken, reason, err := p.send(m, s.uid, to)
 		if err == nil && reason != nil {
 			left.Add(s.uid)
-			err = p.w.except(p.ctx, state.Exception{Folder: m.name, UID: s.uid, Class: ClassStraggler, MessageID: s.id, Text: reason.Error()})
+			err = p.leave(m, s, reason)
 		}
 		if err != nil {
 			return nil, err
@@ -51,6 +52,11 @@ func (p *straggling) append(m *mailbox, t *late, some []straggler) (left wire.Se
 		p.w.log.Info("stragglers brought over", "folder", m.name, "uids", short(brought), "to", to)
 	}
 	return left, nil
+}
+
+// leave records why a straggler has to stay behind.
+func (p *straggling) leave(m *mailbox, s straggler, reason error) error {
+	return p.w.except(p.ctx, state.Exception{Folder: m.name, UID: s.uid, Class: ClassStraggler, MessageID: s.id, Text: reason.Error()})
 }
 
 // destination returns the target's folder for the mail of m. A folder that the user has removed since is not made again.
@@ -75,21 +81,18 @@ func (p *straggling) destination(m *mailbox) (string, error) {
 
 // send brings over one message, which may be gone from the source. reason says why it has to stay behind.
 func (p *straggling) send(m *mailbox, uid uint32, to string) (taken bool, reason, err error) {
-	err = p.src.stream(uid, uid, func(s *message, size int64, body io.Reader) (err error) {
-		reason, err = p.appendOne(s, size, body, to)
-		taken = reason == nil && err == nil
+	bad, err := p.twice(m, func() error {
+		err := p.src.stream(uid, uid, func(s *message, size int64, body io.Reader) (err error) {
+			reason, err = p.appendOne(s, size, body, to)
+			taken = reason == nil && err == nil
+			return err
+		})
+		if _, about := aboutMessage(err); about && (taken || reason != nil) {
+			return p.resume(m) // what came behind the body, which was whole; the target must not get it again
+		}
 		return err
 	})
-	if errors.Is(err, errBodyFirst) {
-		if err := p.resume(m); err != nil {
-			return false, nil, err
-		}
-		return p.send(m, uid, to)
-	}
-	if _, unreadable := permanent(err); unreadable { // the source is in the middle of something else
-		return false, err, p.resume(m)
-	}
-	return taken, reason, err
+	return taken, cmp.Or(reason, bad), err
 }
 
 // appendOne gives the target one message, by a literal that it may refuse before it is sent.
@@ -100,22 +103,28 @@ func (p *straggling) appendOne(m *message, size int64, body io.Reader, to string
 	}
 	fmt.Fprintf(p.dst.w, " (%s) %s {%d}\r\n", m.flags, wire.Quoted(m.raw), size)
 	if err := p.dst.awaitContinue(); err != nil {
-		_, drained := io.Copy(io.Discard, body)
-		return staysBehind(err, drained)
+		if _, cut := io.Copy(io.Discard, body); cut != nil {
+			return nil, unread{m.uid, errors.Join(err, cut)}
+		}
+		return staysBehind(err)
 	}
-	if n, err := io.Copy(p.dst.w, body); err != nil || n != size {
+	n, err := io.Copy(p.dst.w, body)
+	if err != nil && p.dst.w.Flush() == nil { // the source's fault, not the target's
+		return nil, unread{m.uid, fmt.Errorf("copy body of uid %d: %w", m.uid, err)}
+	}
+	if err != nil || n != size {
 		return nil, errors.Join(fmt.Errorf("copy body of uid %d: %d bytes instead of %d", m.uid, n, size), err)
 	}
 	p.dst.w.WriteString("\r\n")
 	_, err = p.dst.finish(tag, nil)
-	return staysBehind(err, nil)
+	return staysBehind(err)
 }
 
 // staysBehind tells a refusal of one message from what concerns all or goes by, which ends the pass.
-func staysBehind(err, other error) (reason, end error) {
+func staysBehind(err error) (reason, end error) {
 	var r *backend.Refused
-	if other != nil || !errors.As(err, &r) || !refusedForGood(err) {
-		return nil, errors.Join(err, other)
+	if !errors.As(err, &r) || !refusedForGood(err) {
+		return nil, err
 	}
 	switch codeWord(r) {
 	case "OVERQUOTA", "LIMIT":

@@ -73,11 +73,11 @@ func (p *straggling) awaitAttempt(a *attempt) error {
 
 // batch brings over some messages of the open folder of the source, and records that.
 func (p *straggling) batch(m *mailbox, t *late, some listing) error {
-	all, err := p.identify(some)
+	all, bad, err := p.identify(m, some)
 	if err != nil {
 		return err
 	}
-	there, err := p.already(m, t, all)
+	there, unsure, err := p.already(m, t, all)
 	if err != nil {
 		return err
 	}
@@ -85,6 +85,8 @@ func (p *straggling) batch(m *mailbox, t *late, some listing) error {
 	var begun, found wire.Set
 	for _, s := range all {
 		switch folder, ok := there[s.uid]; {
+		case unsure[s.uid] != nil:
+			bad[s.uid] = unsure[s.uid] // it is not sent: the target may have it
 		case !ok:
 			missing = append(missing, s)
 		case t.Left.Contains(s.uid) || t.Trying != nil && t.Trying.UIDs.Contains(s.uid):
@@ -98,6 +100,12 @@ func (p *straggling) batch(m *mailbox, t *late, some listing) error {
 	var left wire.Set
 	if len(missing) > 0 {
 		if left, err = p.append(m, t, missing); err != nil {
+			return err
+		}
+	}
+	for uid, reason := range bad {
+		left.Add(uid)
+		if err := p.leave(m, straggler{uid: uid}, reason); err != nil {
 			return err
 		}
 	}

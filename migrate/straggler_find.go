@@ -20,10 +20,21 @@ type straggler struct {
 	date time.Time // INTERNALDATE
 }
 
-// identify reads by what the messages of the open folder of the source can be searched for. Those that are gone are left out.
-func (p *straggling) identify(some listing) (all []straggler, err error) {
-	for _, part := range uidsFrom(some, 1).Split(maxSetText) {
-		_, err := p.src.do(func(r response) error {
+// identify reads by what the messages of the open folder m of the source can be searched for. Those that are gone are left out, and so are
+// those that the source does not give, of which bad says why.
+func (p *straggling) identify(m *mailbox, some listing) (all []straggler, bad map[uint32]error, err error) {
+	found := map[uint32]straggler{}
+	bad, err = p.given(m, uidsFrom(some, 1), func(uids wire.Set) error { return p.src.identify(uids, found) })
+	for _, uid := range slices.Sorted(maps.Keys(found)) {
+		all = append(all, found[uid])
+	}
+	return all, bad, err
+}
+
+// identify reads the headers of messages of the open folder into found.
+func (c *client) identify(uids wire.Set, found map[uint32]straggler) error {
+	for _, part := range uids.Split(maxSetText) {
+		_, err := c.do(func(r response) error {
 			if r.word != "FETCH" {
 				return nil
 			}
@@ -34,7 +45,7 @@ func (p *straggling) identify(some listing) (all []straggler, err error) {
 					s.id = messageID(header)
 					return d.Err()
 				}
-				return p.src.body(d, &m, func(_ *message, _ int64, header io.Reader) error {
+				return c.body(d, &m, func(_ *message, _ int64, header io.Reader) error {
 					kept, err := readHead(header)
 					s.id = messageID(kept)
 					return err
@@ -42,15 +53,15 @@ func (p *straggling) identify(some listing) (all []straggler, err error) {
 			})
 			if err == nil && m.body {
 				s.uid, s.date = m.uid, m.date
-				all = append(all, s)
+				found[s.uid] = s
 			}
 			return err
 		}, "UID FETCH", part.String(), "(UID INTERNALDATE BODY.PEEK[HEADER])")
 		if err != nil {
-			return nil, fmt.Errorf("read headers in source: %w", err)
+			return fmt.Errorf("read headers in source: %w", err)
 		}
 	}
-	return all, nil
+	return nil
 }
 
 // messageID returns the Message-ID of a header, or "" if there is none or servers may understand it differently.
@@ -71,13 +82,15 @@ func messageID(header []byte) string {
 
 // already tells which messages of the open folder m of the source the target has, and in which folder. It is the same
 // message if its bytes are the same, and each copy in the target stands for one copy in the source: for one that is done
-// already, if there is any, or for one of these. What has come since where a batch was on its way is that batch's first.
-func (p *straggling) already(m *mailbox, t *late, some []straggler) (map[uint32]string, error) {
+// already, if there is any, or for one of these. What has come since where a batch was on its way is that batch's first. bad says why
+// the source does not give some of which that cannot be told therefore.
+func (p *straggling) already(m *mailbox, t *late, some []straggler) (found map[uint32]string, bad map[uint32]error, err error) {
 	target, err := p.targetFolders()
 	if err != nil || len(some) == 0 {
-		return nil, err
+		return nil, nil, err
 	}
-	found, spare := map[uint32]string{}, map[digest][]string{}
+	found = map[uint32]string{}
+	spare := map[digest][]string{}
 	var sums map[digest][]uint32
 	for _, name := range target.names() {
 		if target.mailboxes[name].status.messages == 0 {
@@ -87,12 +100,16 @@ func (p *straggling) already(m *mailbox, t *late, some []straggler) (map[uint32]
 		if t.Trying != nil && string(t.Trying.Folder) == name {
 			from = t.Trying.UIDNext
 		}
-		theirs, err := p.dst.alike(name, some, from)
+		hits, err := p.dst.alike(name, some, from)
+		if err != nil {
+			return nil, nil, err
+		}
+		theirs, err := p.dst.digestsOf(hits)
 		if err == nil && len(theirs) > 0 && sums == nil {
-			sums, err = p.sums(m, some)
+			sums, bad, err = p.sums(m, some)
 		}
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		for uid, sum := range theirs {
 			if same := sums[sum]; from != 0 && uid >= from && len(same) > 0 {
@@ -104,7 +121,7 @@ func (p *straggling) already(m *mailbox, t *late, some []straggler) (map[uint32]
 	}
 	if len(spare) > 0 {
 		if err := p.discount(m, t, some, spare); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	for sum, names := range spare {
@@ -112,7 +129,7 @@ func (p *straggling) already(m *mailbox, t *late, some []straggler) (map[uint32]
 			found[uid] = names[i]
 		}
 	}
-	return found, p.dst.closeFolder()
+	return found, bad, p.dst.closeFolder()
 }
 
 // discount takes from spare the copies that stand for messages of the source that are done.
@@ -127,12 +144,22 @@ func (p *straggling) discount(m *mailbox, t *late, some []straggler, spare map[d
 			late := lateOf(f, n, p.source.mailboxes[other])
 			o = &late
 		}
-		ours, err := p.src.alike(other, some, 0)
+		hits, err := p.src.alike(other, some, 0)
 		if err != nil {
 			return err
 		}
-		for uid, sum := range ours {
-			if names := spare[sum]; len(names) > 0 && uid < o.UIDNext && !o.Left.Contains(uid) {
+		var done wire.Set
+		for uid := range hits.All() {
+			if uid < o.UIDNext && !o.Left.Contains(uid) {
+				done.Add(uid)
+			}
+		}
+		ours, _, err := p.digestsIn(p.source.mailboxes[other], done) // the target cannot have what is not given
+		if err != nil {
+			return err
+		}
+		for _, sum := range ours {
+			if names := spare[sum]; len(names) > 0 {
 				spare[sum] = names[1:]
 			}
 		}
@@ -141,41 +168,75 @@ func (p *straggling) discount(m *mailbox, t *late, some []straggler, spare map[d
 	return err
 }
 
-// sums reads messages of the open folder m of the source and returns them by digest, in order of UID. Those that the
-// source cannot give are passed over: they show again when they are to be sent.
-func (p *straggling) sums(m *mailbox, some []straggler) (map[digest][]uint32, error) {
+// sums reads messages of the open folder m of the source and returns them by digest, in order of UID.
+func (p *straggling) sums(m *mailbox, some []straggler) (sums map[digest][]uint32, bad map[uint32]error, err error) {
 	var uids wire.Set
 	for _, s := range some {
 		uids.Add(s.uid)
 	}
-	ours, err := p.src.digestsOf(uids)
-	if _, unreadable := permanent(err); unreadable {
-		ours, err = p.oneByOne(m, uids)
-	}
-	sums := map[digest][]uint32{}
+	ours, bad, err := p.digestsIn(m, uids)
+	sums = map[digest][]uint32{}
 	for _, uid := range slices.Sorted(maps.Keys(ours)) {
 		sums[ours[uid]] = append(sums[ours[uid]], uid)
 	}
-	return sums, err
+	return sums, bad, err
 }
 
-// oneByOne reads messages of the folder m of the source, without those that cannot be read.
-func (p *straggling) oneByOne(m *mailbox, uids wire.Set) (map[uint32]digest, error) {
-	all := map[uint32]digest{}
+// digestsIn is digestsOf for the open folder m of the source, but for the messages that it does not give, of which bad says why.
+func (p *straggling) digestsIn(m *mailbox, uids wire.Set) (sums map[uint32]digest, bad map[uint32]error, err error) {
+	sums = map[uint32]digest{}
+	bad, err = p.given(m, uids, func(some wire.Set) error {
+		ours, err := p.src.digestsOf(some)
+		maps.Copy(sums, ours)
+		return err
+	})
+	return sums, bad, err
+}
+
+// given has read ask for messages of the open folder m of the source, and for each by itself if one is in the way of the others. bad says
+// why the source does not give some.
+func (p *straggling) given(m *mailbox, uids wire.Set, read func(wire.Set) error) (bad map[uint32]error, err error) {
+	bad = map[uint32]error{}
+	if err := read(uids); !notGiven(err, uids) {
+		return bad, err
+	}
 	if err := p.resume(m); err != nil {
 		return nil, err
 	}
 	for uid := range uids.All() {
-		one, err := p.src.digests(wire.Set{{From: uid, To: uid}})
-		if _, unreadable := permanent(err); unreadable {
-			err = p.resume(m)
-		}
+		this := wire.Set{{From: uid, To: uid}}
+		reason, err := p.twice(m, func() error {
+			err := read(this)
+			if notGiven(err, this) {
+				err = unread{uid, err}
+			}
+			return err
+		})
 		if err != nil {
 			return nil, err
 		}
-		maps.Copy(all, one)
+		if reason != nil {
+			bad[uid] = reason
+		}
 	}
-	return all, nil
+	return bad, nil
+}
+
+// twice has read ask for a message of the folder m of the source, and once more over new connections if it is not given. bad says why it
+// was not.
+func (p *straggling) twice(m *mailbox, read func() error) (bad, err error) {
+	for range maxReads {
+		err := read()
+		_, about := aboutMessage(err)
+		if _, held := permanent(err); !about && !held {
+			return nil, err
+		}
+		bad = err
+		if err := p.resume(m); err != nil { // the source may be in the middle of something else
+			return nil, err
+		}
+	}
+	return bad, nil
 }
 
 // resume takes new connections and opens the folder m of the source again.
@@ -187,9 +248,9 @@ func (p *straggling) resume(m *mailbox) error {
 	return err
 }
 
-// alike opens a folder and returns the digests of messages that may be one of some: those with the same Message-ID or,
+// alike opens a folder and returns the messages that may be one of some: those with the same Message-ID or,
 // for messages without one, with the same date; and of all from UID from on, if that is not 0. A folder that is gone has none.
-func (c *client) alike(folder string, some []straggler, from uint32) (map[uint32]digest, error) {
+func (c *client) alike(folder string, some []straggler, from uint32) (wire.Set, error) {
 	if _, err := c.openFolder(folder, false); err != nil {
 		if errors.Is(vanished(folder, err), errVanished) {
 			err = nil
@@ -229,10 +290,7 @@ func (c *client) alike(folder string, some []straggler, from uint32) (map[uint32
 		since, err = c.list(from, "FLAGS")
 		hits.AddSet(uidsFrom(since, from))
 	}
-	if err != nil {
-		return nil, err
-	}
-	return c.digestsOf(hits)
+	return hits, err
 }
 
 // searchDate is the form of a date in SEARCH.
