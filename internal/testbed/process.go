@@ -13,7 +13,8 @@ import (
 )
 
 const (
-	startWithin = 10 * time.Second // a loaded machine; usual is 0.1 s
+	startWithin = 30 * time.Second // a loaded machine; usual is 0.1 s
+	agreeWithin = time.Minute      // several servers: another try of a failover comes 4 s after the last one, of an election in a cluster 8 s
 	stopWithin  = 5 * time.Second
 	pollEvery   = 3 * time.Millisecond
 )

@@ -102,15 +102,15 @@ func (r *Redis) info(command ...string) (map[string]string, error) {
 	return fields, nil
 }
 
-// until asks again until ok, or for as long as a server may take to start.
+// until asks again until ok, or for as long as servers may take to agree.
 func until(what string, ok func() (bool, error)) error {
-	for end := time.Now().Add(startWithin); ; time.Sleep(pollEvery) {
+	for end := time.Now().Add(agreeWithin); ; time.Sleep(pollEvery) {
 		done, err := ok()
 		if done {
 			return nil
 		}
 		if time.Now().After(end) {
-			return fmt.Errorf("waited %s in vain until %s (%v)", startWithin, what, err)
+			return fmt.Errorf("waited %s in vain until %s (%v)", agreeWithin, what, err)
 		}
 	}
 }
