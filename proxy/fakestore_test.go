@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"errors"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -36,6 +37,7 @@ type fakeStore struct {
 	slow    time.Duration // Beat and Inbox are
 	hangs   bool          // Beat and Inbox answer nothing
 	lost    int           // how many answers of Join are yet to be lost
+	stalls  time.Duration // before the answer to the next Join, and to Leave
 	asked   chan struct{} // if not nil, Folders answers once it is closed
 
 	run, accepted string   // records count if they are the same
@@ -240,7 +242,7 @@ func (s *fakeStore) CallOff(_ context.Context, l state.Lease, attempt, _ string)
 	return nil
 }
 
-func (s *fakeStore) Join(_ context.Context, name string, _ time.Duration, former ...string) (state.Node, error) {
+func (s *fakeStore) Join(ctx context.Context, name string, _ time.Duration, former ...string) (state.Node, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.formers = append(s.formers, former)
@@ -252,11 +254,26 @@ func (s *fakeStore) Join(_ context.Context, name string, _ time.Duration, former
 	}
 	s.joins++
 	s.fenced = false
+	n := state.Node{Name: name, Incarnation: string(rune('a' + s.joins))}
 	if s.lost > 0 {
 		s.lost--
-		return state.Node{Name: name, Incarnation: string(rune('a' + s.joins))}, errStoreDown
+		return n, errStoreDown
 	}
-	return state.Node{Name: name, Incarnation: string(rune('a' + s.joins))}, nil
+	return n, s.stall(ctx)
+}
+
+// stall answers late, once, or not in time, as a connection says it. It is called with mu held.
+func (s *fakeStore) stall(ctx context.Context) error {
+	late := s.stalls
+	s.stalls = 0
+	s.mu.Unlock()
+	defer s.mu.Lock()
+	select {
+	case <-ctx.Done():
+		return os.ErrDeadlineExceeded
+	case <-time.After(late):
+		return nil
+	}
 }
 
 func (s *fakeStore) Beat(ctx context.Context, _ state.Node, _ time.Duration) error {
@@ -271,9 +288,12 @@ func (s *fakeStore) Beat(ctx context.Context, _ state.Node, _ time.Duration) err
 	return s.err()
 }
 
-func (s *fakeStore) Leave(context.Context, state.Node) error {
+func (s *fakeStore) Leave(ctx context.Context, _ state.Node) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if err := s.stall(ctx); err != nil {
+		return err
+	}
 	s.left++
 	return nil
 }

@@ -16,13 +16,18 @@ const (
 // enter joins for the first time. If the name is taken, it waits for as long as it takes the other process to count as dead: it may have
 // been killed, or be about to leave. waits, which may be nil, is told once that it does. Two processes under one name would both take
 // what is meant for the one.
+//
+// A try that the store does not answer in time may have taken effect, in which case the next one ends what it has registered (former). No
+// session depends on the node's life yet, so a try may take longer than a Beat, and the store may be slow for as long as the caller waits.
 func (n *Node) enter(ctx context.Context, waits func(*state.Taken)) error {
 	var until time.Time
 	for {
 		began := time.Now()
-		err := n.join(ctx)
+		err := n.tryJoin(ctx)
 		var taken *state.Taken
 		switch {
+		case timedOut(err) && ctx.Err() == nil:
+			n.log.Warn("the store has not let the node join in time: trying again", "node", n.name, "err", err)
 		case !errors.As(err, &taken):
 			return err
 		case until.IsZero():
@@ -41,11 +46,21 @@ func (n *Node) enter(ctx context.Context, waits func(*state.Taken)) error {
 	}
 }
 
+func (n *Node) tryJoin(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	return n.join(ctx)
+}
+
+// timedOut reports whether a deadline has ended a call: a connection says that in other words than its context.
+func timedOut(err error) bool {
+	var late interface{ Timeout() bool }
+	return errors.As(err, &late) && late.Timeout()
+}
+
 // join registers a new incarnation. The node serves under none of those before.
 func (n *Node) join(ctx context.Context) error {
 	began := n.life.sign()
-	ctx, cancel := n.brief(ctx)
-	defer cancel()
 	self, err := n.store.Join(ctx, n.name, n.ttl, n.former...)
 	if self.Incarnation != "" {
 		n.former = append(n.former, self.Incarnation)

@@ -65,6 +65,45 @@ func TestJoinWaitsForSlowStore(t *testing.T) {
 	})
 }
 
+// A store that is slow for a moment when a node starts, or stops, costs it that moment: a node that has a short TTL gave up its start after
+// a twelfth of that. What an unanswered try may have registered is the node itself.
+func TestJoinStalls(t *testing.T) {
+	for _, c := range []struct {
+		stalls  time.Duration
+		formers [][]string
+	}{{2 * time.Second, [][]string{nil}}, {time.Hour, [][]string{nil, {"b"}}}} {
+		synctest.Test(t, func(t *testing.T) {
+			store := newFakeStore()
+			store.stalls = c.stalls
+			n := newNode("n1", 3*time.Second, store, nil, testLog(t))
+			if err := n.enter(t.Context(), nil); err != nil || !slices.EqualFunc(store.formers, c.formers, slices.Equal) {
+				t.Errorf("the first answer takes %s: joined as former %q, want %q: %v", c.stalls, store.formers, c.formers, err)
+			}
+			stop := runNode(t, n)
+			synctest.Wait()
+			store.do(func() { store.stalls = 2 * time.Second })
+			stop()
+			if store.left != 1 {
+				t.Errorf("Leave takes 2 s: the node is still registered")
+			}
+		})
+	}
+}
+
+// Told to stop while the store does not answer, a node does not go on trying.
+func TestJoinStopped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newFakeStore()
+		store.stalls = time.Hour
+		n := newNode("n1", 3*time.Second, store, nil, testLog(t))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := n.enter(ctx, nil); err == nil || store.joins != 1 {
+			t.Errorf("joined %d times: %v", store.joins, err)
+		}
+	})
+}
+
 // The other process lives on: two nodes have one name, which the operator must mend.
 func TestJoinRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -100,7 +100,7 @@ func (n *Node) run(ctx context.Context) {
 		hints = n.sleep(ctx, hints, poll.C)
 	}
 	n.holds.Wait()
-	bye, cancel := n.brief(context.WithoutCancel(ctx))
+	bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout) // no session depends on it any more
 	defer cancel()
 	if err := n.store.Leave(bye, n.me()); err != nil {
 		n.log.Warn("leave", "err", err)
@@ -161,7 +161,9 @@ func (n *Node) renew(ctx context.Context) error {
 	if errors.Is(err, state.ErrFenced) {
 		n.life.end()
 		n.doubt(true)
-		return n.join(ctx)
+		anew, cancel := n.brief(ctx)
+		defer cancel()
+		return n.join(anew)
 	}
 	return err
 }
