@@ -192,6 +192,9 @@ func (s *fakeStore) mark(what string, d state.Doubt) error {
 	if d.Run != s.run {
 		return state.ErrUntrusted
 	}
+	if what == "post" && s.fenced {
+		return state.ErrFenced
+	}
 	s.marks = append(s.marks, what)
 	if what == "post" && len(s.others) == 0 {
 		s.accepted = s.run

@@ -180,11 +180,16 @@ func (n *Node) enroll(ctx context.Context, waits func(*state.Taken)) error {
 		return err
 	}
 	for {
-		err := n.post(ctx, d)
-		if !errors.Is(err, state.ErrUntrusted) { // else another run has begun meanwhile
-			return err
-		}
-		if d, err = n.prepare(ctx); err != nil {
+		switch err := n.post(ctx, d); {
+		case errors.Is(err, state.ErrFenced): // the store was slow, and nobody beats yet
+			if err := n.enter(ctx, waits); err != nil {
+				return err
+			}
+		case errors.Is(err, state.ErrUntrusted): // another run has begun meanwhile
+			if d, err = n.prepare(ctx); err != nil {
+				return err
+			}
+		default:
 			return err
 		}
 	}

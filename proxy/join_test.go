@@ -90,6 +90,19 @@ func TestJoinStalls(t *testing.T) {
 	}
 }
 
+// The store took longer to answer than others wait for a sign of life, and they have declared the node dead: it joins again, and serves.
+func TestJoinTooLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newFakeStore()
+		store.stalls = 4 * time.Second
+		time.AfterFunc(store.stalls-time.Millisecond, func() { store.do(func() { store.fenced = true }) })
+		n := newNode("n1", 3*time.Second, store, nil, testLog(t))
+		if err := n.enroll(t.Context(), nil); err != nil || store.joins != 2 || !n.life.valid(time.Now()) {
+			t.Errorf("joined %d times: %v", store.joins, err)
+		}
+	})
+}
+
 // Told to stop while the store does not answer, a node does not go on trying.
 func TestJoinStopped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
