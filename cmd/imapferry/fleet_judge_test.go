@@ -24,13 +24,17 @@ func (f *fleet) anyNode() *fleetNode {
 	return nil
 }
 
-// statuses asks a node for all users.
+// statuses asks a node for all users. It fails while the store's records do not count: they can be listed then, and nobody can log in.
 func (f *fleet) statuses() (map[string]userStatus, error) {
 	ctx, cancel := context.WithTimeout(f.ctx, patience)
 	defer cancel()
-	out, err := f.anyNode().run(ctx, "users", "--json", "--admin", f.anyNode().admin())
+	n := f.anyNode()
+	out, err := n.run(ctx, "users", "--json", "--admin", n.admin())
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s", err, out)
+	}
+	if status, err := n.run(ctx, "status", "--admin", n.admin()); err != nil {
+		return nil, fmt.Errorf("%w: %s", err, status)
 	}
 	var list []userStatus
 	if err := json.Unmarshal([]byte(out), &list); err != nil {
