@@ -102,6 +102,28 @@ func (c *RedisCluster) Settled() error {
 	})
 }
 
+// Promote has server i take its master's place, although that runs, and returns
+// as Promoted does. A server that is asked gives up after five seconds; asked
+// again before, it begins anew.
+func (c *RedisCluster) Promote(i int) error {
+	var asked time.Time
+	err := until(c.Servers[i].name+" takes its master's place", func() (bool, error) {
+		f, err := c.Servers[i].info("INFO", "replication")
+		if err != nil || f["role"] == "master" || time.Since(asked) < 6*time.Second {
+			return f["role"] == "master", err
+		}
+		if _, err := c.Servers[i].Do("CLUSTER", "FAILOVER"); err != nil {
+			return false, err
+		}
+		asked = time.Now()
+		return false, nil
+	})
+	if err != nil {
+		return err
+	}
+	return c.Promoted(i)
+}
+
 // Promoted returns when server i is a master and all servers that run know.
 func (c *RedisCluster) Promoted(i int) error {
 	return until(c.Servers[i].name+" is a master", func() (bool, error) {

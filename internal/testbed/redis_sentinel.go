@@ -110,10 +110,7 @@ func (r *Redis) hurry() error {
 func (s *RedisSentinel) Master() *Redis {
 	votes := map[string]int{}
 	for _, r := range s.Sentinels {
-		v, err := r.Do("SENTINEL", "GET-MASTER-ADDR-BY-NAME", MasterName)
-		if list, ok := v.([]any); err == nil && ok && len(list) == 2 {
-			votes[fmt.Sprint(list[1])]++
-		}
+		votes[r.names()]++
 	}
 	for _, r := range s.Servers {
 		if votes[strconv.Itoa(r.port)] >= quorum {
@@ -121,6 +118,35 @@ func (s *RedisSentinel) Master() *Redis {
 		}
 	}
 	return nil
+}
+
+// names returns the port of the server that a Sentinel calls the master, or
+// nothing.
+func (r *Redis) names() string {
+	v, err := r.Do("SENTINEL", "GET-MASTER-ADDR-BY-NAME", MasterName)
+	list, ok := v.([]any)
+	if err != nil || !ok || len(list) != 2 {
+		return ""
+	}
+	return fmt.Sprint(list[1])
+}
+
+// Replace has a Sentinel make another server the master, although old runs, and
+// returns when it is. A Sentinel that has not heard of the replicas for some
+// hundred milliseconds finds none, or gives up, and does not try again.
+func (s *RedisSentinel) Replace(old *Redis) (*Redis, error) {
+	first := s.Sentinels[0]
+	err := until("a Sentinel has replaced the master", func() (bool, error) {
+		if now := first.names(); now != strconv.Itoa(old.port) {
+			return now != "", nil
+		}
+		_, err := first.Do("SENTINEL", "FAILOVER", MasterName) // refused if it is at it
+		return false, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s.NewMaster(old)
 }
 
 // NewMaster returns when the Sentinels have made another server than old the

@@ -35,10 +35,7 @@ func TestFailover(t *testing.T) {
 		{"sentinel, on demand", func(t *testing.T) (*fleet, func()) {
 			s, f := newSentinel(t, 1)
 			return f, func() {
-				old := s.Master()
-				_, err := s.Sentinels[1].Do("SENTINEL", "FAILOVER", testbed.MasterName)
-				must(t, err)
-				_, err = s.NewMaster(old)
+				_, err := s.Replace(s.Master())
 				must(t, err)
 			}
 		}},
@@ -48,11 +45,7 @@ func TestFailover(t *testing.T) {
 		}},
 		{"cluster, on demand", func(t *testing.T) (*fleet, func()) {
 			k, f := newCluster(t)
-			return f, func() {
-				_, err := k.Servers[3].Do("CLUSTER", "FAILOVER")
-				must(t, err)
-				must(t, k.Promoted(3))
-			}
+			return f, func() { must(t, k.Promote(3)) }
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
