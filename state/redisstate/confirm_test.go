@@ -113,8 +113,7 @@ func TestConfirmedLate(t *testing.T) {
 		}
 	}
 	must(t, s.Servers[1].Thaw())
-	_, err := store.Offer(t.Context(), "alice")
-	must(t, err)
+	until(t, "the replica has it", func() bool { _, err := store.Offer(t.Context(), "alice"); return err == nil })
 }
 
 // A Redis without replicas confirms nothing, and says so in time although the caller sets no deadline.
