@@ -146,7 +146,7 @@ func nodeName(configured string) string {
 
 // takeTime tells the service manager that the start takes longer: the node waits for its name.
 func (n *node) takeTime(t *state.Taken) {
-	tell(n.log, fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", (t.Left().Round(time.Second)+startWithin).Microseconds()))
+	tell(n.log, fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", (t.Left().Round(100*time.Millisecond)+startWithin).Microseconds()))
 }
 
 // announce logs with what the node runs, a line for each part.

@@ -57,12 +57,18 @@ func TestNodeStartsAgain(t *testing.T) {
 	p.exit()
 
 	env, hear := serviceManager(t)
+	began := time.Now()
 	p = startNamed(t, redis, config, dir, "one", shortLife, env)
-	p.await(`level=WARN msg="the node's name is taken: .*state.node.* node=one .*at_most=3.3s`)
+	said := p.await(`level=WARN msg="the node's name is taken: .*state.node.* node=one .*at_most=(\S+)`)[1]
+	const dead = 3300 * time.Millisecond // the TTL and a tenth, since the process has first looked
+	atMost, err := time.ParseDuration(said)
+	if least := (dead - time.Since(began)).Round(100 * time.Millisecond); err != nil || atMost < least || atMost > dead {
+		t.Errorf("it waits for %s at most; want %s to %s", said, least, dead)
+	}
 	if code, body := readiness(t, socket); code != http.StatusServiceUnavailable || !strings.Contains(body, "node one has not joined") {
 		t.Errorf("while it waits: readyz answers %d %s", code, body)
 	}
-	hear(fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", (3*time.Second + startWithin).Microseconds()))
+	hear(fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", (atMost + startWithin).Microseconds()))
 	addr := p.joined("one")
 	hear("READY=1")
 	if code, body := readiness(t, socket); code != http.StatusOK {
