@@ -98,7 +98,7 @@ var moveCases = append(owedCases, []moveCase{
 func (m *moving) enter(t *testing.T, user string, commands ...string) *client {
 	t.Helper()
 	c := dial(t, m.addr)
-	c.SetDeadline(time.Now().Add(switchWithin + patience))
+	c.within = switchWithin + patience
 	c.do("LOGIN " + user + " pass")
 	for _, command := range commands {
 		if refused, ok := strings.CutPrefix(command, "!"); ok {

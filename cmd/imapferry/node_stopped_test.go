@@ -62,7 +62,7 @@ func TestStoppedNode(t *testing.T) {
 	if err := two.cmd.Process.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
-	c.SetDeadline(time.Now().Add(patience))
+	c.SetReadDeadline(time.Now().Add(patience))
 	heard, err := io.ReadAll(c.in)
 	var ended net.Error
 	if strings.Contains(string(heard), "b OK") || errors.As(err, &ended) && ended.Timeout() {

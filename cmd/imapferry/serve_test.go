@@ -141,7 +141,8 @@ func twoServers(t *testing.T) (config, dir string, source, target *testbed.Dovec
 type client struct {
 	t *testing.T
 	net.Conn
-	in *bufio.Reader
+	in     *bufio.Reader
+	within time.Duration // bounds the wait for each answer
 }
 
 func dial(t *testing.T, addr string) *client {
@@ -151,8 +152,7 @@ func dial(t *testing.T, addr string) *client {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	conn.SetDeadline(time.Now().Add(patience))
-	c := &client{t, conn, bufio.NewReader(conn)}
+	c := &client{t, conn, bufio.NewReader(conn), patience}
 	c.hear("* OK ")
 	return c
 }
@@ -160,6 +160,7 @@ func dial(t *testing.T, addr string) *client {
 // hear reads up to a line that begins with prefix.
 func (c *client) hear(prefix string) string {
 	c.t.Helper()
+	c.SetReadDeadline(time.Now().Add(c.within))
 	var heard strings.Builder
 	for {
 		line, err := c.in.ReadString('\n')
