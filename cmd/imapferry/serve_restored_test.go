@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"imapferry/internal/testbed"
+	"imapferry/state"
 )
 
 // tries logs in as user, and reports whether that was let in; a refusal must be one that no client takes for a wrong password.
@@ -238,6 +239,9 @@ func TestServeFailoverWithLoss(t *testing.T) {
 		p.await(`msg="logged in".* user=carol backend=target`)
 	}
 	neverAtSource(t, "carol", two, three)
-	one.await(`msg="the store had lost switches that this node's journal knows; they are back" users=1`)
 	one.await(`msg="the store's records count again"`)
+	code, out, stderr := ferry(t, "status", "carol", "--admin", "unix:"+filepath.Join(dir, "one.sock"))
+	if code != done || !strings.Contains(out, "phase       migrated\n") || !strings.Contains(out, state.Repaired) {
+		t.Errorf("status of a user whose switch the store had lost: exit %d, %s\n%s", code, stderr, out)
+	}
 }
