@@ -33,6 +33,9 @@ func TestFolderNames(t *testing.T) {
 	if _, err := testbed.Append(x.ctx, x.source.IMAP(), "alice", "pass", "INBOX.Work.Old", testbed.Mail{Body: "Subject: old\r\n\r\nmail\r\n"}); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := x.source.Doveadm(x.ctx, "mailbox", "update", "-u", "alice", "--uid-validity", "7", "INBOX.Work.Old"); err != nil {
+		t.Fatal(err) // else it is the second in which the folder was made, as at the target
+	}
 	before := x.snapshot(x.source.IMAP(), "alice").Folders["INBOX.Work.Old"]
 	x.serve()
 	x.login("alice")
