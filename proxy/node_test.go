@@ -46,6 +46,9 @@ func must(t *testing.T, what string, cond func() bool) {
 
 const longBudget = time.Minute // never reached
 
+// shortTTL has a node beat every second, and leaves a loaded machine two to be late.
+const shortTTL = 3 * time.Second
+
 // I5: a session that is held goes on where it was once the attempt is called off, and what the client said meanwhile is not lost.
 func TestHoldCalledOff(t *testing.T) {
 	b := newBed(t)
@@ -225,7 +228,7 @@ func TestOverlappingHolds(t *testing.T) {
 // has read the records.
 func TestFencedNode(t *testing.T) {
 	b := newBed(t)
-	b.cfg.NodeTTL = 300 * time.Millisecond
+	b.cfg.NodeTTL = shortTTL
 	logIn(t, b)
 	b.store.do(func() { b.store.fenced = true })
 	must(t, "joined anew", func() bool { b.store.mu.Lock(); defer b.store.mu.Unlock(); return b.store.joins == 2 })
@@ -239,7 +242,7 @@ func TestFencedNode(t *testing.T) {
 // I3: a user who was switched while the node counted as dead does not go on at the source.
 func TestFencedNodeMissedSwitch(t *testing.T) {
 	b := newBed(t)
-	b.cfg.NodeTTL = 300 * time.Millisecond
+	b.cfg.NodeTTL = shortTTL
 	logIn(t, b)
 	b.store.do(func() {
 		b.store.fenced = true
@@ -252,7 +255,7 @@ func TestFencedNodeMissedSwitch(t *testing.T) {
 // while the node counted as dead was sent to the source then, and acknowledged.
 func TestFencedNodeReadsSwitch(t *testing.T) {
 	b := newBed(t)
-	b.cfg.NodeTTL = 300 * time.Millisecond
+	b.cfg.NodeTTL = shortTTL
 	b.store.asked = make(chan struct{})
 	logIn(t, b)
 	b.store.do(func() {
@@ -276,7 +279,7 @@ func TestFencedNodeReadsSwitch(t *testing.T) {
 // nobody's inbox.
 func TestFencedNodeInCutover(t *testing.T) {
 	b := newBed(t)
-	b.cfg.NodeTTL = 300 * time.Millisecond
+	b.cfg.NodeTTL = shortTTL
 	logIn(t, b)
 	b.store.do(func() {
 		b.store.fenced = true
