@@ -26,7 +26,7 @@ func seeded(t *testing.T, seed uint64, doveadm bool) *crossing {
 	t.Helper()
 	x := newCrossing(t, crossingOptions{
 		source: testbed.DovecotOptions{Format: "maildir"}, target: testbed.DovecotOptions{Format: "mdbox", Doveadm: doveadm},
-		more: "[migrate]\nhold_budget = \"1s\"\n",
+		more: "[migrate]\nhold_budget = \"10s\"\n", // a loaded machine is slow
 	})
 	if _, err := testbed.Seed(x.ctx, x.source.IMAP(), "alice", "pass", testbed.SeedSpec{Seed: seed, Plain: true, NoLarge: true}); err != nil {
 		t.Fatal(err)
