@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"imapferry/internal/testbed"
 	"imapferry/state"
 	"imapferry/state/boltstate"
 )
@@ -71,6 +72,26 @@ func TestAwaitsNodes(t *testing.T) {
 	s.migrated()
 	if got := s.dst.bodies(); len(got) != 2 {
 		t.Errorf("switched after %d looks at who has acknowledged; the target holds %v", node.asked.Load(), got)
+	}
+}
+
+// TestDeliveredBesideHold: a delivery agent brings a message to the source just before the hold, into the folder that the worker has
+// looked at last. The switch does not pass it over, and it has the source's UID (I1, I2).
+func TestDeliveredBesideHold(t *testing.T) {
+	for _, format := range []string{"maildir", "mdbox"} {
+		t.Run(format, func(t *testing.T) {
+			x := newCrossing(t, format, "mdbox")
+			x.settings.VerifyBodies = VerifyNone // which opens and closes the folder before the hold
+			x.deliver(x.src, "alice", "INBOX", "one")
+			x.wrap = func(b *boltstate.Store) Store {
+				return &eventful{Store: b, before: func() {}, held: func() { x.deliver(x.src, "alice", "INBOX", "just now") }}
+			}
+			x.start()
+			x.engine.Offer("alice", "pass")
+			x.awaitPhase("alice", state.Migrated)
+			x.stop() // no straggler pass
+			x.same("alice", testbed.DiffOptions{})
+		})
 	}
 }
 

@@ -74,8 +74,12 @@ func (a *account) messages() (n int64) {
 }
 
 // survey lists all folders with their status, and the subscriptions. What it tells was read before anything that is
-// read later, so a change after it shows in the next survey.
+// read later, so a change after it shows in the next survey. No folder is selected meanwhile: Dovecot tells the status of
+// that one as the session has last seen it.
 func (c *client) survey() (*account, error) {
+	if err := c.closeFolder(); err != nil {
+		return nil, err
+	}
 	a := c.newAccount()
 	items := c.statusItems()
 	list, withStatus := c.listCommand(items)
