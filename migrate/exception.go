@@ -29,6 +29,9 @@ const (
 	ClassFolder       = "folder"       // the folder stays behind, with all its mail
 	ClassSubscription = "subscription" // the target does not take the subscription
 
+	// ClassGone is that the source showed none of the folders that were copied. An operator is asked, and answers by a retry.
+	ClassGone = "gone"
+
 	// ClassStraggler is a message that came after the switch and could not be brought over so far. It blocks nothing.
 	ClassStraggler = "straggler"
 )

@@ -74,7 +74,13 @@ func (w *worker) tryAgain(ctx context.Context) error {
 		return nil
 	}
 	classes := slices.DeleteFunc(append([]string{ClassDate, ClassBody}, replaced...), w.e.cfg.allows)
-	for _, f := range w.exceptions.folders(classes...) {
+	folders := w.exceptions.folders(classes...)
+	if len(folders) > 0 {
+		if _, err := w.surveySource(ctx); err != nil {
+			return err
+		}
+	}
+	for _, f := range folders {
 		if _, known := w.known()[f]; !known || w.leftOut(f) {
 			continue
 		}

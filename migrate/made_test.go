@@ -119,6 +119,7 @@ func TestRenamedOnCutOff(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			cutOffAnywhere(t, func(s *stage) {
+				s.src.deliver("INBOX", 1)
 				s.src.deliver("Work", 1, 2, 3)
 				s.src.deliver("Work/Sub", 1, 4)
 				mend := s.src.stuck("Zed")

@@ -11,11 +11,8 @@ import (
 // round surveys the source and brings over every folder that is not proven to be unchanged. It returns how many
 // messages it had to touch.
 func (w *worker) round(ctx context.Context) (changed int64, err error) {
-	src, err := w.lanes[0].src.survey()
+	src, err := w.surveySource(ctx)
 	if err != nil {
-		return 0, err
-	}
-	if err := w.choose(src); err != nil {
 		return 0, err
 	}
 	w.progress.total.Store(src.messages())
