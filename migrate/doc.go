@@ -88,7 +88,8 @@
 // that the source cannot give becomes a note as well, if the source gives others at that time; if not, it is waited for. That,
 // and dates, flags, bodies, subscriptions, folders and their attributes that cannot be kept, is recorded, excused by later
 // comparisons, and looked at in the end: gate holds the user for what the operator has not allowed. Under the hold nothing is
-// dealt with in this way: the cutover is called off.
+// dealt with in this way: the cutover is called off. A folder stays behind only when it was refused under two
+// leases. A source that shows nothing any more of what was copied holds the user.
 //
 // # When something fails
 //

@@ -198,8 +198,12 @@ func (w *worker) countExceptions(ctx context.Context) (map[string]int64, error) 
 	return counts, err
 }
 
-// gate holds the user for exceptions that the operator has not allowed, but for those of folders that are left out by now.
+// gate holds the user for exceptions that the operator has not allowed, but for those of folders that are left out by now. One that may
+// be of a moment only is looked at again first.
 func (w *worker) gate(ctx context.Context) error {
+	if err := w.triedTwice(); err != nil {
+		return err
+	}
 	counts, err := w.countExceptions(ctx)
 	if err != nil {
 		return err

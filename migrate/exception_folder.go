@@ -3,6 +3,8 @@ package migrate
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
 	"slices"
 
 	"imapferry/internal/wire"
@@ -43,7 +45,21 @@ func (w *worker) leaveFolder(ctx context.Context, folder, text string) error {
 	if w.staysBehind(folder) {
 		return nil
 	}
+	w.mu.Lock()
+	w.refused[folder] = text
+	w.mu.Unlock()
 	return w.except(ctx, state.Exception{Folder: folder, Class: ClassFolder, Text: text})
+}
+
+// triedTwice demands that the folders that stay behind were refused under a lease before, too: few servers tell by a code that a trouble
+// of theirs goes by (RFC 5530), and one of a moment must not cost a folder. The next try asks again.
+func (w *worker) triedTwice() error {
+	for _, f := range slices.Sorted(maps.Keys(w.refused)) {
+		if w.staysBehind(f) && !w.leftOut(f) {
+			return fmt.Errorf("%s is tried once more before it stays behind: %s", wire.Quoted(f), w.refused[f])
+		}
+	}
+	return nil
 }
 
 // goOnWithout lets the other folders go on when one could not be brought over: what concerns this folder alone is recorded as

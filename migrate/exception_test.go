@@ -1,12 +1,15 @@
 package migrate
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"imapferry/state"
+	"imapferry/state/boltstate"
 )
 
 // excepted demands that exactly these exceptions are recorded, each as "folder uid class", and counted in the record (I10).
@@ -134,6 +137,54 @@ func TestFolderStuck(t *testing.T) {
 			s.crossed()
 			s.excepted("Bad 0 folder")
 		})
+	}
+}
+
+// givesBack is a store that tells when a lease is given back.
+type givesBack struct {
+	Store
+	released func()
+}
+
+func (g *givesBack) Release(ctx context.Context, l state.Lease) error {
+	g.released()
+	return g.Store.Release(ctx, l)
+}
+
+// TestFolderStuckForOnce: a server says no for a moment, without a code, to what concerns one folder. The user is neither held for it nor
+// switched without that folder, although folders may stay behind (I1).
+func TestFolderStuckForOnce(t *testing.T) {
+	for side, verb := range map[string]string{"source status": "STATUS", "source status under hold": "STATUS", "source open": "EXAMINE", "target": "CREATE"} {
+		for _, allow := range [][]string{nil, {ClassFolder}} {
+			t.Run(fmt.Sprint(side, allow), func(t *testing.T) {
+				t.Parallel()
+				s := one(newStage(t, batchCaps))
+				s.settings.Allow = allow
+				s.src.deliver("INBOX", 1)
+				s.src.deliver("Bad", 1, 2)
+				var away, was atomic.Bool
+				s.wrap = func(b *boltstate.Store) Store {
+					store := &givesBack{b, func() { away.Store(false) }}
+					return &eventful{Store: store, before: func() {}, held: func() { away.Store(!was.Load()) }}
+				}
+				away.Store(side != "source status under hold")
+				f := s.src
+				if side == "target" {
+					f = s.dst
+				}
+				f.hook = func(v, args string) (string, bool) {
+					no := away.Load() && v == verb && strings.HasPrefix(args, `"Bad"`)
+					was.Store(was.Load() || no)
+					return "%t NO Server unavailable\r\n", no
+				}
+				s.start()
+				s.migrated()
+				s.excepted()
+				if !was.Load() {
+					t.Error("nothing was refused")
+				}
+			})
+		}
 	}
 }
 

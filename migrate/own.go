@@ -114,8 +114,11 @@ func (w *worker) checkFolder(ctx context.Context, l *lane, f state.Folder, m *ma
 		return nil
 	}
 	if m == nil || !m.selectable {
-		if n.Drop || n.Make { // by a worker that died before it could say so, or make it
+		if n.Drop { // by a worker that died before it could say so
 			return w.deleteFolder(ctx, f.Name)
+		}
+		if n.Make { // by one that died before it could, or was refused, which stays known
+			return w.deleteRecord(ctx, f.Name)
 		}
 		return alienf("target folder %s, which was copied, is gone; delete all folders at the target to start over, then retry, or retry --park", wire.Quoted(f.Name))
 	}
