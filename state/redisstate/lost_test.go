@@ -3,10 +3,12 @@ package redisstate_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
 	"regexp"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -190,6 +192,34 @@ func TestLostTwice(t *testing.T) {
 		t.Errorf("it was sent %d times", n)
 	}
 	if _, err := s.Offer(t.Context(), "alice"); err != nil {
+		t.Error(err)
+	}
+}
+
+// The store is emptied while somebody reads the folders of a user whose record was there a moment ago. To show none would let a node
+// remember the user's switch without them, and show its clients the target's own UIDVALIDITY (I2).
+func TestFoldersEmptied(t *testing.T) {
+	f := startStandalone(t)
+	c := raw(t, f.servers[0])
+	p := &lossy{}
+	s := f.openThrough(t, p)
+	ctx := t.Context()
+	_, err := s.Offer(ctx, "alice")
+	must(t, err)
+	l, _, err := s.Acquire(ctx, "alice", "w", time.Hour)
+	must(t, err)
+	must(t, s.PutFolders(ctx, l, state.Folder{Name: "INBOX", UIDValidity: 1, TargetUIDValidity: 2}))
+	_, err = s.Get(ctx, "alice")
+	must(t, err)
+	var scripts atomic.Int32
+	p.tell(func(request string) {
+		if strings.Contains(strings.ToLower(request), "eval") && scripts.Add(1) == 2 {
+			must(t, c.FlushAll(ctx).Err())
+		}
+	})
+	if folders, err := s.Folders(ctx, "alice"); err == nil && len(folders) != 1 {
+		t.Errorf("folders: %v", folders)
+	} else if err != nil && !errors.Is(err, state.ErrReplaced) {
 		t.Error(err)
 	}
 }

@@ -95,20 +95,33 @@ become(1)
 return done()
 `)
 
-// readScript reads a record; the time tells whether the lease has ended.
+// reads is how scripts go on that read what is known of a user.
 //
 //	KEYS[1] -> record   KEYS[2] -> id of the store   KEYS[3] -> run that was accepted   ARGV[1] -> the id that is due
 //	ARGV[2] -> "show": it is only shown, and does not have to count
 //
-// Returns {"ok", now, fields}, {"unknown"}, {"untrusted"}, or {"replaced"} if the store is another one.
-var readScript = redis.NewScript(running + `
+// Returns {"unknown"}, {"untrusted"}, or {"replaced"} if the store is another one.
+const reads = running + `
 if redis.call('GET', KEYS[2]) ~= ARGV[1] then return {'replaced'} end
 if ARGV[2] ~= 'show' and redis.call('GET', KEYS[3]) ~= running() then return {'untrusted'} end
+if redis.call('EXISTS', KEYS[1]) == 0 then return {'unknown'} end
+`
+
+// readScript reads a record; the time tells whether the lease has ended.
+//
+// Returns {"ok", now, fields}.
+var readScript = redis.NewScript(reads + `
 local t = redis.call('TIME')
-local fields = redis.call('HGETALL', KEYS[1])
-if #fields == 0 then return {'unknown'} end
-return {'ok', string.format('%.0f', t[1] * 1000000 + t[2]), fields}
+return {'ok', string.format('%.0f', t[1] * 1000000 + t[2]), redis.call('HGETALL', KEYS[1])}
 `)
+
+// foldersScript reads the folders of a user. They count as the record does, which is looked at in the same moment: a store that is emptied
+// or restored in between would show none, and a node would remember the user's switch without the folders that views need.
+//
+//	KEYS[4] -> folders
+//
+// Returns {"ok", {folder, the folder packed, …}}.
+var foldersScript = redis.NewScript(reads + `return {'ok', redis.call('HGETALL', KEYS[4])}`)
 
 // hashScript reads a hash.
 //

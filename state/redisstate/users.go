@@ -245,10 +245,11 @@ func (s *Store) Tally(ctx context.Context, user string, moved int64, ended map[s
 // Folders implements state.Users.
 func (s *Store) Folders(ctx context.Context, user string) (folders []state.Folder, err error) {
 	defer note(&err, "read folders of", user)
-	if _, err := s.Get(ctx, user); err != nil {
+	rest, err := s.call(ctx, foldersScript, append(readKeys(user), foldersKey(user)), s.id)
+	if err != nil {
 		return nil, err
 	}
-	all, err := s.hash(ctx, foldersKey(user))
+	all, err := pairs(rest[0])
 	if err != nil {
 		return nil, err
 	}
