@@ -77,6 +77,9 @@ func (w *worker) lastRound(ctx context.Context) error {
 	if _, err := w.round(ctx); err != nil {
 		return err
 	}
+	if err := w.allListed(); err != nil {
+		return err
+	}
 	if err := w.allProven(); err != nil {
 		return err
 	}

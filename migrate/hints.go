@@ -57,6 +57,30 @@ func (w *worker) hasPassed(folder string, began time.Time) {
 	w.passed[folder] = began
 }
 
+// allListed demands of the round's survey the folders that clients have changed, if another look shows them: Dovecot's LIST passes over a
+// folder now and then that was created a moment ago.
+func (w *worker) allListed() error {
+	var missing []string
+	for _, t := range w.hints.told {
+		if t.Folder != "" && !t.Gone && !w.surveyed.has(t.Folder) && !w.leftOut(t.Folder) {
+			missing = append(missing, t.Folder)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	again, err := w.lanes[0].src.uses()
+	if err != nil {
+		return err
+	}
+	for _, f := range missing {
+		if again.has(f) {
+			return fmt.Errorf("the source has listed its folders without %s, which is there", wire.Quoted(f))
+		}
+	}
+	return nil
+}
+
 // promisesKept demands that what is proven equal holds every UID that a client was told is stored.
 func (w *worker) promisesKept() error {
 	known := w.known()

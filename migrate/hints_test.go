@@ -3,6 +3,7 @@ package migrate
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -120,6 +121,36 @@ func TestSourceLags(t *testing.T) {
 	s.src.deliver("INBOX", 3)
 	s.engine.Wake("alice")
 	s.migrated()
+}
+
+// TestListPassesOver: a client has created a folder a moment before the hold, and the source's LIST passes over it once, as Dovecot's does. The
+// user is not switched without it (I1).
+func TestListPassesOver(t *testing.T) {
+	s := one(newStage(t, batchCaps))
+	s.src.deliver("INBOX", 1)
+	var once sync.Once
+	joinNode(t, s.ctx, s.store, "one", func() []state.Touched {
+		once.Do(func() {
+			s.src.do(func() {
+				s.src.create("New")
+				passed := false
+				s.src.mangle = func(verb, answer string) string {
+					lines := strings.SplitAfter(answer, "\r\n")
+					if verb != "LIST" || passed {
+						return answer
+					}
+					passed = true
+					return strings.Join(slices.DeleteFunc(lines, func(l string) bool { return strings.Contains(l, `"New"`) }), "")
+				}
+			})
+		})
+		return []state.Touched{{Folder: "New"}, {Folder: "Deleted beside"}}
+	})
+	s.start()
+	s.migrated()
+	if src, dst := s.src.text(false), s.dst.text(false); src != dst || !strings.Contains(s.log.String(), "without \\\"New\\\"") {
+		t.Errorf("source:\n%starget:\n%s", src, dst)
+	}
 }
 
 // TestHintedFolder: a folder that a client has changed since the last pass is looked at, even if its status, which may be
