@@ -32,17 +32,20 @@ func (j *Journal) Post(ctx context.Context, store Store) (repaired int, err erro
 		if err != nil {
 			return int(count.Load()), err
 		}
+		full := len(page) == pageSize
+		if len(page) > 0 {
+			after = page[len(page)-1].User // before postPage, which has the page
+		}
 		if err := postPage(ctx, store, page, &count); err != nil {
 			return int(count.Load()), fmt.Errorf("post the journal: %w", err)
 		}
-		if len(page) < pageSize {
+		if !full {
 			return int(count.Load()), nil
 		}
-		after = page[len(page)-1].User
 	}
 }
 
-// postPage posts a page, and ends with the first error.
+// postPage posts a page, which it uses up, and ends with the first error.
 func postPage(ctx context.Context, store Store, page []Switch, repaired *atomic.Int64) error {
 	if len(page) == 0 {
 		return nil

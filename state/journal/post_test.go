@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"imapferry/state"
 	"imapferry/state/boltstate"
@@ -94,5 +95,45 @@ func TestPostFails(t *testing.T) {
 	}
 	if _, err := j.Post(t.Context(), &failing{n: 42}); err != nil {
 		t.Error(err)
+	}
+}
+
+// counting is a store that knows all switches, and counts how often it is asked of each.
+type counting struct {
+	journal.Store
+	asked map[string]int
+}
+
+func (c counting) NotSwitched(ctx context.Context, users []string) ([]string, error) {
+	for _, u := range users {
+		c.asked[u]++
+	}
+	return nil, ctx.Err()
+}
+
+// A journal of more switches than are in memory at once is posted once and to its end: a node that posts the first thousand again and
+// again never joins.
+func TestPostPages(t *testing.T) {
+	const users = 2100
+	j := open(t, filepath.Join(t.TempDir(), "journal"))
+	var all sync.WaitGroup
+	for i := range users { // at once, so that they share their syncs
+		all.Go(func() {
+			if err := j.Note(journal.Switch{User: fmt.Sprintf("user%04d", i), Fidelity: state.Exact}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	c := counting{asked: map[string]int{}}
+	if n, err := j.Post(ctx, c); n != 0 || err != nil {
+		t.Fatalf("repaired %d (%v)", n, err)
+	}
+	for i := range users {
+		if u := fmt.Sprintf("user%04d", i); c.asked[u] != 1 {
+			t.Fatalf("asked of %s %d times", u, c.asked[u])
+		}
 	}
 }
