@@ -32,20 +32,17 @@ func (j *Journal) Post(ctx context.Context, store Store) (repaired int, err erro
 		if err != nil {
 			return int(count.Load()), err
 		}
-		full := len(page) == pageSize
-		if len(page) > 0 {
-			after = page[len(page)-1].User // before postPage, which has the page
-		}
 		if err := postPage(ctx, store, page, &count); err != nil {
 			return int(count.Load()), fmt.Errorf("post the journal: %w", err)
 		}
-		if !full {
+		if len(page) < pageSize {
 			return int(count.Load()), nil
 		}
+		after = page[len(page)-1].User
 	}
 }
 
-// postPage posts a page, which it uses up, and ends with the first error.
+// postPage posts a page, and ends with the first error.
 func postPage(ctx context.Context, store Store, page []Switch, repaired *atomic.Int64) error {
 	if len(page) == 0 {
 		return nil
@@ -59,7 +56,7 @@ func postPage(ctx context.Context, store Store, page []Switch, repaired *atomic.
 		return err
 	}
 	slices.Sort(lost)
-	page = slices.DeleteFunc(page, func(s Switch) bool { _, found := slices.BinarySearch(lost, s.User); return !found })
+	page = slices.DeleteFunc(slices.Clone(page), func(s Switch) bool { _, found := slices.BinarySearch(lost, s.User); return !found })
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var next atomic.Int64
