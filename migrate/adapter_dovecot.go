@@ -43,12 +43,12 @@ func newDovecotAdapter(base string, key backend.Secret) (*dovecotAdapter, error)
 		// Not quoted: a URL may hold a password, and one that cannot be parsed shows where (I8).
 		return nil, errors.New("target.doveadm_url: is not an http(s) URL; give it as http://host:8080/doveadm/v1")
 	}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.DialContext = dialLeased
-	transport.DisableKeepAlives = true // a connection is one worker's
 	if key == "" {
 		return nil, errors.New("target.doveadm_api_key: missing; doveadm_url needs the doveadm_api_key of the server")
 	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.DialContext = dialLeased
+	transport.DisableKeepAlives = true // a connection is one worker's
 	return &dovecotAdapter{
 		url:  base,
 		auth: "X-Dovecot-API " + base64.StdEncoding.EncodeToString([]byte(key)),

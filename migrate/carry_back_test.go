@@ -12,7 +12,6 @@ import (
 
 	"imapferry/internal/testbed"
 	"imapferry/state"
-	"imapferry/state/boltstate"
 )
 
 // rights returns who has which rights on alice's folder.
@@ -169,9 +168,7 @@ func TestRightsTakenBackCutOff(t *testing.T) {
 	for n := int32(0); ; n++ {
 		s := one(newStage(t, batchCaps))
 		src, dst := s.src.shares(), s.dst.shares()
-		d := &dyingStore{}
-		d.left.Store(n)
-		s.wrap = func(b *boltstate.Store) Store { d.Store = b; return d }
+		d := s.dies(n)
 		s.src.deliver("INBOX", 1)
 		s.src.deliver("Work", 1)
 		src["INBOX"] = map[string]string{"bob": "lr", "carol": "lr"}

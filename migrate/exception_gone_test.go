@@ -84,9 +84,7 @@ func TestSourceEmptiedUnderHold(t *testing.T) {
 func TestGoneForGood(t *testing.T) {
 	for n := range int32(6) {
 		s := one(newStage(t, batchCaps))
-		d := &dyingStore{}
-		d.left.Store(1 << 30)
-		s.wrap = func(b *boltstate.Store) Store { d.Store = b; return d }
+		d := s.dies(1 << 30)
 		s.copied()
 		s.src.unmounted()
 		s.retry()

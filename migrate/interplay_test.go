@@ -75,9 +75,7 @@ func TestBareLinesCutOff(t *testing.T) {
 	for _, caps := range []string{batchCaps, plainCaps} {
 		for n := range int32(6) {
 			s := one(newStage(t, caps))
-			d := &dyingStore{}
-			d.left.Store(n)
-			s.wrap = func(b *boltstate.Store) Store { d.Store = b; return d }
+			d := s.dies(n)
 			s.src.deliver("INBOX", 1)
 			s.src.deliver("Work", 1, 2, 5)
 			s.src.do(func() { s.src.folders["Work"].mail[1].body = "Subject: bare\n\none\ntwo\n" })

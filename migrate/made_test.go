@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"imapferry/state"
-	"imapferry/state/boltstate"
 )
 
 // cutOffAnywhere lets a worker die at every write to the store, and the source change before the next worker begins. Whatever it
@@ -16,9 +15,7 @@ func cutOffAnywhere(t *testing.T, prepare func(s *stage), change func(s *stage))
 	t.Helper()
 	for n := int32(0); ; n++ {
 		s := one(newStage(t, batchCaps))
-		d := &dyingStore{}
-		d.left.Store(1 << 30)
-		s.wrap = func(b *boltstate.Store) Store { d.Store = b; return d }
+		d := s.dies(1 << 30)
 		prepare(s)
 		s.stop()
 		d.left.Store(n)

@@ -56,14 +56,20 @@ func (d *dyingStore) DeleteFolder(ctx context.Context, l state.Lease, name strin
 	return d.Store.DeleteFolder(ctx, l, name)
 }
 
+// dies gives the stage's engine a store that fails after so many writes.
+func (s *stage) dies(left int32) *dyingStore {
+	d := &dyingStore{}
+	d.left.Store(left)
+	s.wrap = func(b *boltstate.Store) Store { d.Store = b; return d }
+	return d
+}
+
 // TestRenamedCutOff: the worker dies at every write around a renaming. The next one goes on, and takes nothing in the
 // target for somebody else's.
 func TestRenamedCutOff(t *testing.T) {
 	for n := range int32(8) {
 		s := one(newStage(t, batchCaps))
-		d := &dyingStore{}
-		d.left.Store(1 << 30)
-		s.wrap = func(b *boltstate.Store) Store { d.Store = b; return d }
+		d := s.dies(1 << 30)
 		s.src.deliver("Work", 1, 2, 3)
 		s.src.deliver("Work/Sub", 1, 4)
 		s.halfway()

@@ -72,7 +72,7 @@ func (x *crossing) stop() {
 		x.t.Fatal(err)
 	}
 	if code := x.p.exit(); code != done {
-		x.t.Fatalf("exit %d; the log:\n%s", code, x.p.text())
+		x.t.Fatalf("exit %d", code)
 	}
 }
 
@@ -123,7 +123,7 @@ func (x *crossing) await(user, phase string) userStatus {
 		}
 		select {
 		case <-x.ctx.Done():
-			x.t.Fatalf("%s is not %s but %+v; the log:\n%s", user, phase, s, x.p.text())
+			x.t.Fatalf("%s is not %s but %+v", user, phase, s)
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
@@ -330,7 +330,7 @@ func (x *crossing) passed(user string) {
 		}
 		select {
 		case <-x.ctx.Done():
-			x.t.Fatalf("nobody has looked for stragglers of %s: %+v; the log:\n%s", user, s, x.p.text())
+			x.t.Fatalf("nobody has looked for stragglers of %s: %+v", user, s)
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
