@@ -12,7 +12,7 @@ const fewMessages = 3
 
 // surveySource surveys the source, and demands before anything is removed by what it tells that it is still the source that was copied.
 func (w *worker) surveySource(ctx context.Context) (*account, error) {
-	src, err := w.lanes[0].src.survey()
+	src, err := w.surveyUnlocked()
 	if err != nil {
 		return nil, err
 	}

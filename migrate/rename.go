@@ -25,7 +25,14 @@ type renaming struct {
 
 // followRenames follows renamings of the source in the target, before folders are taken for new ones.
 func (w *worker) followRenames(ctx context.Context, src *account) error {
-	for _, r := range w.renamings(src) {
+	found := w.renamings(src)
+	if len(found) == 0 {
+		return nil
+	}
+	if err := w.unlockRenamed(); err != nil {
+		return err
+	}
+	for _, r := range found {
 		same, err := w.lanes[0].sameFolders(r, src)
 		if err != nil {
 			return err

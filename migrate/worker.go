@@ -46,7 +46,7 @@ type worker struct {
 
 	cut bool // the lanes' connections are closed for good
 
-	// Changed by the goroutine that runs the worker alone, with mu held.
+	// Changed by the goroutine that runs the worker alone, or while it waits for that, with mu held.
 	lanes []*lane
 
 	// Written by the goroutine that runs the worker alone, before there is more than one lane.

@@ -35,7 +35,7 @@ type crossingOptions struct {
 func newCrossing(t testing.TB, opt crossingOptions) *crossing {
 	t.Helper()
 	testbed.Need(t, "dovecot", "doveadm")
-	ctx, cancel := context.WithTimeout(t.Context(), 4*patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 8*patience)
 	t.Cleanup(cancel)
 	bed := testbed.ForTest(t)
 	x := &crossing{t: t, ctx: ctx, dir: testbed.InMemory(t)}
