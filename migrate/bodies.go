@@ -146,12 +146,23 @@ func (l *lane) readable(ctx context.Context, folder string, uids wire.Set) (map[
 		if !notGiven(err, this) || ctx.Err() != nil {
 			return nil, err
 		}
-		e := state.Exception{Folder: folder, UID: uid, Class: ClassBody, Text: "cannot be compared: " + err.Error()}
-		if err := errors.Join(l.w.except(ctx, e), l.openAgain(folder)); err != nil {
+		if err := l.cannotCompare(ctx, folder, uid, err); err != nil {
 			return nil, err
 		}
 	}
 	return sums, nil
+}
+
+// cannotCompare records that the source does not give a message of folder any more, unless it gives no others either just now, which may pass.
+func (l *lane) cannotCompare(ctx context.Context, folder string, uid uint32, cause error) error {
+	if err := l.openAgain(folder); err != nil {
+		return err
+	}
+	if err := l.blame(folder, uid, cause); err != nil {
+		return err
+	}
+	e := state.Exception{Folder: folder, UID: uid, Class: ClassBody, Text: "cannot be compared: " + cause.Error()}
+	return errors.Join(l.w.except(ctx, e), l.openAgain(folder))
 }
 
 // openAgain opens the folder on both sides, read-only, over new connections.
@@ -172,6 +183,21 @@ func notGiven(err error, uids wire.Set) bool {
 	}
 	_, ok := aboutMessage(notRead(0, uids.Max(), err))
 	return ok
+}
+
+// notLeftOut demands that a server has given all messages of uids that its open folder lists. One that it lists and passes over is not gone.
+func notLeftOut[T any](c *client, uids wire.Set, given map[uint32]T) error {
+	var missing wire.Set
+	for uid := range uids.All() {
+		if _, ok := given[uid]; !ok {
+			missing.Add(uid)
+		}
+	}
+	there, err := c.listSet(missing, "FLAGS")
+	if err != nil || len(there) == 0 {
+		return err
+	}
+	return unread{there[0].uid, fmt.Errorf("%s uid %d: the %s lists the message and does not send it", wire.Quoted(c.selected), there[0].uid, c.side)}
 }
 
 // sameButLineEnds returns those of uids that the source's folder has too, with the same bytes but for CRs.
@@ -215,9 +241,13 @@ func (w withoutCR) Write(p []byte) (n int, err error) {
 	return len(p), nil
 }
 
-// digests reads the bodies of uids in the open folder.
+// digests reads the bodies of uids in the open folder, but for those that are gone.
 func (c *client) digests(uids wire.Set) (map[uint32]digest, error) {
-	return c.digestsBy(uids, func(h hash.Hash) io.Writer { return h })
+	sums, err := c.digestsBy(uids, func(h hash.Hash) io.Writer { return h })
+	if err == nil {
+		err = notLeftOut(c, uids, sums)
+	}
+	return sums, err
 }
 
 // digestsBy is digests of what is written into the hash through by.

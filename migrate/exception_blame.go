@@ -30,7 +30,7 @@ func (u unread) Unwrap() error { return u.reason }
 func notRead(last, to uint32, err error) error {
 	var r *backend.Refused
 	switch _, held := permanent(err); {
-	case held:
+	case held || errors.As(err, new(unread)):
 		return err
 	case errors.Is(err, wire.ErrSyntax):
 		return unread{to, err}

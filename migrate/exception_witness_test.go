@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"imapferry/state"
+	"imapferry/state/boltstate"
 )
 
 // TestBodiesAway: the source's store of bodies was away for a while, with its index still there. Users found notes in the place of their
@@ -38,6 +39,31 @@ func TestBodiesAway(t *testing.T) {
 				s.excepted()
 			})
 		}
+	}
+}
+
+// TestBodiesAwayAtProof: it was away just as bodies were compared, and good copies were told of as if they could not be.
+func TestBodiesAwayAtProof(t *testing.T) {
+	for how, answer := range withheld {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			s := one(newStage(t, batchCaps))
+			s.settings.VerifyBodies = VerifyAll
+			s.src.deliver("INBOX", 7)
+			s.src.deliver("Several", 1, 2, 3, 4, 5)
+			away := func() { s.src.withholds("BODY.PEEK[]", answer, func(string, uint32) bool { return true }) }
+			s.wrap = func(b *boltstate.Store) Store { return &eventful{Store: b, before: away, held: func() {}} }
+			s.start()
+			s.await("failing", func(r state.Record) bool {
+				if r.Phase == state.Held || r.Phase == state.Migrated {
+					t.Fatalf("%s: %s", r.Phase, r.Reason)
+				}
+				return r.Attempts > 2
+			})
+			s.src.do(func() { s.src.hook = nil })
+			s.migrated()
+			s.excepted()
+		})
 	}
 }
 
@@ -82,6 +108,37 @@ func TestBadWithoutWitness(t *testing.T) {
 				s.start()
 				s.crossed()
 				s.excepted(want...)
+			})
+		}
+	}
+}
+
+// TestExpungedWhileSingle: a message that a client expunged just as it was brought over by itself held the user, as one that the source
+// cannot read: Dovecot gives NIL then. It is gone, and nothing is said of it.
+func TestExpungedWhileSingle(t *testing.T) {
+	for how, answer := range withheld {
+		for last := int32(2); last < 7; last++ { // which time of asking for it is the last
+			t.Run(fmt.Sprintf("%s at %d", how, last), func(t *testing.T) {
+				t.Parallel()
+				s := one(newStage(t, batchCaps))
+				s.src.deliver("INBOX", 1, 2, 3)
+				var asked atomic.Int32
+				s.src.withholds("BODY.PEEK[]", answer, func(_ string, uid uint32) bool {
+					return uid == 2 && (asked.Add(1) == 1 || asked.Load() == last)
+				})
+				s.src.do(func() {
+					withheld := s.src.hook
+					s.src.hook = func(verb, args string) (string, bool) {
+						said, ok := withheld(verb, args)
+						if asked.Load() == last {
+							s.src.do(func() { s.src.folders["INBOX"].expunge(func(m *fakeMail) bool { return m.uid == 2 }) })
+						}
+						return said, ok
+					}
+				})
+				s.start()
+				s.migrated()
+				s.excepted()
 			})
 		}
 	}

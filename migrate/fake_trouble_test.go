@@ -115,5 +115,6 @@ var withheld = map[string]string{
 	"NO":  "%t NO [SERVERBUG] no such file\r\n",
 	"bye": "* BYE [SERVERBUG] no such file\r\n",
 	"cut": "* %n FETCH (UID %u FLAGS () INTERNALDATE \"" + fakeDate + "\" BODY[] {100}\r\nnot so much* BYE cut\r\n",
+	"OK":  "%t OK done\r\n", // and leaves it out
 	"NIL": "* %n FETCH (UID %u FLAGS () INTERNALDATE \"" + fakeDate + "\" BODY[] NIL)\r\n%t OK done\r\n",
 }

@@ -39,7 +39,7 @@ func (c *client) stream(from, to uint32, each func(m *message, size int64, body 
 			})
 		})
 		if err == nil && !m.body && m.uid >= from && m.uid <= to && m.raw != "" {
-			return unread{m.uid, holdf("%s uid %d: source sends no body", wire.Quoted(c.selected), m.uid)}
+			return unread{m.uid, fmt.Errorf("%s uid %d: source sends no body", wire.Quoted(c.selected), m.uid)}
 		}
 		return err
 	}, "UID FETCH", wire.Range{From: from, To: to}.String(), "(UID FLAGS INTERNALDATE BODY.PEEK[])")
@@ -60,7 +60,7 @@ func (c *client) body(d *wire.Decoder, m *message, each func(*message, int64, io
 			return err
 		}
 		if !ok {
-			return unread{m.uid, holdf("%s uid %d: the %s cannot read the message", wire.Quoted(c.selected), m.uid, c.side)}
+			return unread{m.uid, fmt.Errorf("%s uid %d: the %s cannot read the message", wire.Quoted(c.selected), m.uid, c.side)}
 		}
 		return each(m, int64(len(b)), bytes.NewReader(b))
 	}

@@ -77,7 +77,7 @@ func (c *client) streamOne(uid uint32, each func(m *message, size int64, body io
 		return notRead(uid-1, uid, err)
 	}
 	if err == nil && m.uid != 0 && !m.body {
-		err = unread{uid, holdf("%s uid %d: source sends no body", wire.Quoted(c.selected), uid)}
+		err = unread{uid, fmt.Errorf("%s uid %d: source sends no body", wire.Quoted(c.selected), uid)}
 	}
 	return err
 }
@@ -93,7 +93,7 @@ func (c *client) isOf(d *wire.Decoder, told *message, uid uint32) error {
 		}
 	}
 	if d.Err() == nil && told.uid != uid {
-		return unread{uid, holdf("%s uid %d: the source sends a body that is of uid %d", wire.Quoted(c.selected), uid, told.uid)}
+		return unread{uid, fmt.Errorf("%s uid %d: the source sends a body that is of uid %d", wire.Quoted(c.selected), uid, told.uid)}
 	}
 	return d.Err()
 }

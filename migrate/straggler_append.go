@@ -90,6 +90,9 @@ func (p *straggling) send(m *mailbox, uid uint32, to string) (taken bool, reason
 		if _, about := aboutMessage(err); about && (taken || reason != nil) {
 			return p.resume(m) // what came behind the body, which was whole; the target must not get it again
 		}
+		if err == nil && !taken && reason == nil {
+			err = notLeftOut[bool](p.src, wire.Set{{From: uid, To: uid}}, nil)
+		}
 		return err
 	})
 	return taken, cmp.Or(reason, bad), err

@@ -24,7 +24,12 @@ type straggler struct {
 // those that the source does not give, of which bad says why.
 func (p *straggling) identify(m *mailbox, some listing) (all []straggler, bad map[uint32]error, err error) {
 	found := map[uint32]straggler{}
-	bad, err = p.given(m, uidsFrom(some, 1), func(uids wire.Set) error { return p.src.identify(uids, found) })
+	bad, err = p.given(m, uidsFrom(some, 1), func(uids wire.Set) error {
+		if err := p.src.identify(uids, found); err != nil {
+			return err
+		}
+		return notLeftOut(p.src, uids, found)
+	})
 	for _, uid := range slices.Sorted(maps.Keys(found)) {
 		all = append(all, found[uid])
 	}
