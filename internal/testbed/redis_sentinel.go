@@ -133,27 +133,33 @@ func (r *Redis) names() string {
 
 // Replace has a Sentinel make another server the master, although old runs, and
 // returns when it is. A Sentinel that has not heard of the replicas for some
-// hundred milliseconds finds none, or gives up, and does not try again.
+// hundred milliseconds finds none, or gives up, and does not try again; one that
+// hears late of the new master makes it a replica of the old one, until they all
+// agree on that.
 func (s *RedisSentinel) Replace(old *Redis) (*Redis, error) {
-	first := s.Sentinels[0]
-	err := until("a Sentinel has replaced the master", func() (bool, error) {
-		if now := first.names(); now != strconv.Itoa(old.port) {
-			return now != "", nil
+	first, port := s.Sentinels[0], strconv.Itoa(old.port)
+	return s.newMaster(old, func() error {
+		if first.names() != port {
+			return nil
 		}
 		_, err := first.Do("SENTINEL", "FAILOVER", MasterName) // refused if it is at it
-		return false, err
+		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	return s.NewMaster(old)
 }
 
 // NewMaster returns when the Sentinels have made another server than old the
 // master, and it knows.
 func (s *RedisSentinel) NewMaster(old *Redis) (*Redis, error) {
+	return s.newMaster(old, func() error { return nil })
+}
+
+// newMaster is NewMaster, and asks for it all the time.
+func (s *RedisSentinel) newMaster(old *Redis, ask func() error) (*Redis, error) {
 	var now *Redis
 	err := until("there is another master", func() (bool, error) {
+		if err := ask(); err != nil {
+			return false, err
+		}
 		if now = s.Master(); now == nil || now == old {
 			return false, nil
 		}
