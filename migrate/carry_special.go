@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"imapferry/internal/wire"
-	"imapferry/state"
 )
 
 // specialUses are the attributes of RFC 6154, and \Important of RFC 8457.
@@ -86,12 +85,8 @@ func (a *account) use(folder string) string {
 
 // differs records that an attribute of a folder could not be carried over, or, without a text, that it could.
 func (w *worker) differs(ctx context.Context, folder, class, text string) error {
-	recorded := len(w.exceptions.uids(folder, class)) > 0
-	switch {
-	case text == "":
+	if text == "" {
 		return w.mended(ctx, folder, class, itself)
-	case recorded:
-		return nil
 	}
-	return w.except(ctx, state.Exception{Folder: folder, Class: class, Text: text})
+	return w.exceptFolder(ctx, ofFolder{folder, class}, text)
 }

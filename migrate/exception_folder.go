@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 
 	"imapferry/internal/wire"
@@ -42,21 +41,30 @@ func (w *worker) staysBehind(folder string) bool {
 }
 
 func (w *worker) leaveFolder(ctx context.Context, folder, text string) error {
-	if w.staysBehind(folder) {
+	return w.exceptFolder(ctx, ofFolder{folder, ClassFolder}, text)
+}
+
+// ofFolder is what an exception is about that concerns no single message.
+type ofFolder struct{ folder, class string }
+
+// exceptFolder records such an exception, if it is not known.
+func (w *worker) exceptFolder(ctx context.Context, what ofFolder, text string) error {
+	if len(w.exceptions.uids(what.folder, what.class)) > 0 {
 		return nil
 	}
 	w.mu.Lock()
-	w.refused[folder] = text
+	w.refused[what] = text
 	w.mu.Unlock()
-	return w.except(ctx, state.Exception{Folder: folder, Class: ClassFolder, Text: text})
+	return w.except(ctx, state.Exception{Folder: what.folder, Class: what.class, Text: text})
 }
 
-// triedTwice demands that the folders that stay behind were refused under a lease before, too: few servers tell by a code that a trouble
-// of theirs goes by (RFC 5530), and one of a moment must not cost a folder. The next try asks again.
+// triedTwice demands that folders that stay behind, and what holds the user of others, were refused under a lease before, too: few servers
+// tell by a code that a trouble of theirs goes by (RFC 5530), and one of a moment must not cost a folder. The next try asks again.
 func (w *worker) triedTwice() error {
-	for _, f := range slices.Sorted(maps.Keys(w.refused)) {
-		if w.staysBehind(f) && !w.leftOut(f) {
-			return fmt.Errorf("%s is tried once more before it stays behind: %s", wire.Quoted(f), w.refused[f])
+	for what, text := range w.refused {
+		costs := what.class == ClassFolder || !w.e.cfg.allows(what.class)
+		if costs && !w.leftOut(what.folder) && len(w.exceptions.uids(what.folder, what.class)) > 0 {
+			return fmt.Errorf("%s is tried once more before it is an exception (%s): %s", wire.Quoted(what.folder), what.class, text)
 		}
 	}
 	return nil

@@ -204,3 +204,19 @@ func TestSubscriptionRefused(t *testing.T) {
 	s.migrated()
 	s.excepted()
 }
+
+// TestSubscriptionRefusedOnce: a subscription that the target did not take in a bad moment, as it said without a code, held the user for an operator.
+func TestSubscriptionRefusedOnce(t *testing.T) {
+	s := one(newStage(t, batchCaps))
+	s.src.deliver("INBOX", 1)
+	s.src.do(func() { s.src.subs["INBOX"] = true })
+	var asked atomic.Int32
+	s.dst.do(func() {
+		s.dst.hook = func(verb, _ string) (string, bool) {
+			return "%t NO the file is locked\r\n", verb == "SUBSCRIBE" && asked.Add(1) == 1
+		}
+	})
+	s.start()
+	s.migrated()
+	s.excepted()
+}

@@ -89,6 +89,13 @@ func TestMovedLock(t *testing.T) {
 func (x *crossing) worker() *worker {
 	x.t.Helper()
 	x.copied()
+	for len(sessions(x.t, x.src)) > 0 { // which have no client any more
+		select {
+		case <-x.ctx.Done():
+			x.t.Fatal("sessions of the engine live on")
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
 	lease, rec, err := x.store.Acquire(x.ctx, "alice", "test", 10*time.Minute)
 	if err != nil {
 		x.t.Fatal(err)

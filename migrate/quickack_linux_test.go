@@ -35,20 +35,25 @@ func TestQuickAck(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	s, began := &stallGuard{Conn: conn, tcp: rawTCP(conn)}, time.Now()
-	for range rounds {
-		if _, err := s.Write([]byte("x")); err != nil {
-			t.Fatal(err)
-		}
-		for got, b := 0, make([]byte, 3); got < 3; {
-			n, err := s.Read(b)
-			if err != nil {
+	s := &stallGuard{Conn: conn, tcp: rawTCP(conn)}
+	var spent time.Duration
+	for range 3 { // a busy machine may be late, too
+		began := time.Now()
+		for range rounds {
+			if _, err := s.Write([]byte("x")); err != nil {
 				t.Fatal(err)
 			}
-			got += n
+			for got, b := 0, make([]byte, 3); got < 3; {
+				n, err := s.Read(b)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got += n
+			}
+		}
+		if spent = time.Since(began); spent <= rounds*20*time.Millisecond {
+			return
 		}
 	}
-	if spent := time.Since(began); spent > rounds*20*time.Millisecond {
-		t.Errorf("%d answers took %s", rounds, spent)
-	}
+	t.Errorf("%d answers took %s", rounds, spent)
 }

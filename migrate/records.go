@@ -23,7 +23,7 @@ func (w *worker) loadFolders(ctx context.Context) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.folders = make(map[string]state.Folder, len(list))
-	w.passed, w.listed, w.refused = map[string]time.Time{}, map[string]digest{}, map[string]string{}
+	w.passed, w.listed, w.refused = map[string]time.Time{}, map[string]digest{}, map[ofFolder]string{}
 	w.progress.skipped.Store(0)
 	for _, f := range list {
 		w.keep(f)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"imapferry/internal/wire"
@@ -116,10 +117,11 @@ func tooSlow(look, budget time.Duration) (reason string) {
 // lastingTries is how many tries in a row must have failed before what may pass by itself holds a user: about a minute, as backoff spaces them.
 const lastingTries = 6
 
-// unlessItPasses holds the user for reason, once tries have failed for a while: a server that is slow or lets nobody in for a moment would hold
-// one user after the other.
+// unlessItPasses holds the user for reason, once tries have failed for a while, the last one for the same, which is told before its first colon
+// or figure: a server that is slow or lets nobody in for a moment would hold one user after the other.
 func (w *worker) unlessItPasses(reason string) error {
-	if w.rec.Attempts < lastingTries {
+	kind := reason[:strings.IndexAny(reason+":", ":0123456789")]
+	if w.rec.Attempts < lastingTries || !strings.Contains(w.rec.Reason, kind) {
 		return errors.New(reason)
 	}
 	return hold{reason}

@@ -47,6 +47,26 @@ func TestLetInLater(t *testing.T) {
 	}
 }
 
+// TestHeldForLastingAlone: after some cutovers that were called off, as for a node that had died, a single slow look at the folders held the
+// user.
+func TestHeldForLastingAlone(t *testing.T) {
+	slow := tooSlow(1600*time.Millisecond, 3*time.Second)
+	for _, tt := range []struct {
+		before   string
+		attempts int
+		held     bool
+	}{
+		{"cutover called off: the hold budget is used up: still waiting for node silent to hold its sessions", lastingTries + 1, false},
+		{tooSlow(2*time.Second, 3*time.Second), lastingTries - 1, false},
+		{tooSlow(2*time.Second, 3*time.Second), lastingTries, true},
+	} {
+		w := &worker{rec: state.Record{Attempts: tt.attempts, Reason: tt.before}}
+		if _, held := permanent(w.unlessItPasses(slow)); held != tt.held {
+			t.Errorf("after %d tries, the last of which ended by %q: held %v", tt.attempts, tt.before, held)
+		}
+	}
+}
+
 // TestBegunTranslated: an operator gives the target an adapter that sets UIDVALIDITY while a user is being copied without one. The folders
 // that are proven have UIDVALIDITYs of their own, which only the relay makes the source's: clients would load everything again (I2).
 func TestBegunTranslated(t *testing.T) {

@@ -20,11 +20,7 @@ func (w *worker) subscribe(ctx context.Context, src, have *account) (n int64, er
 		}
 		err := w.lanes[0].subscribe(ctx, f, have.mailboxes[f] != nil)
 		if refusedForGood(err) || errors.Is(err, errForgets) {
-			if !known {
-				err = w.except(ctx, state.Exception{Folder: f, Class: ClassSubscription, Text: err.Error()})
-			} else {
-				err = nil
-			}
+			err = w.exceptFolder(ctx, ofFolder{f, ClassSubscription}, err.Error())
 		} else if err == nil {
 			n++
 		}

@@ -23,7 +23,7 @@ func (w *worker) tryTarget(ctx context.Context) error {
 			} else if old != nil {
 				return old
 			}
-			return holdf("the target does not let the user in with a password that the source takes: %s; give the account the same password there, then retry", refused.Text)
+			return w.unlessItPasses(fmt.Sprintf("the target does not let the user in with a password that the source takes: %s; give the account the same password there, then retry", refused.Text))
 		}
 		if err != nil {
 			return err

@@ -44,8 +44,10 @@ func (x *crossing) wantLines(got []string, want ...string) {
 // copied brings alice to tailing with both sides equal, and stops the workers. The engine's other services stay.
 func (x *crossing) copied() {
 	x.t.Helper()
+	was := x.settings.HoldBudget
 	x.settings.HoldBudget = minHold
 	x.start()
+	x.settings.HoldBudget = was                                         // of the next start
 	if _, err := x.store.Join(x.ctx, "silent", time.Hour); err != nil { // never acknowledges, so the cutover is called off
 		x.t.Fatal(err)
 	}

@@ -42,7 +42,7 @@ type worker struct {
 	fresh    bool                 // the user was pending under this lease
 	passed   map[string]time.Time // by folder, when the last pass that proved it equal began
 	listed   map[string]digest    // by folder, of the source's listing that was proven equal
-	refused  map[string]string    // by folder, why it was first refused under this lease, of those that stay behind
+	refused  map[ofFolder]string  // why that was first refused under this lease
 
 	cut bool // the lanes' connections are closed for good
 

@@ -190,14 +190,15 @@ func clusterFleet(f *fleet, bed *testbed.Bed) (*fleetStore, error) {
 	return s, nil
 }
 
-// eachRunning does the same at every server that runs, also at its end.
+// eachRunning does the same at every server that runs, and goes on running.
 func (s *fleetStore) eachRunning(do func(*testbed.Redis) error) error {
 	var errs []error
 	for _, r := range s.servers {
-		if r.PID() == 0 || r == s.frozen.Load() {
+		pid := r.PID()
+		if pid == 0 || r == s.frozen.Load() {
 			continue
 		}
-		if err := do(r); err != nil && r.PID() != 0 {
+		if err := do(r); err != nil && r.PID() == pid {
 			errs = append(errs, fmt.Errorf("%s: %w", r.Addr(), err))
 		}
 	}

@@ -72,7 +72,7 @@ func (m *moving) run(t testing.TB, c mover, n int) moveRun {
 		t.Fatal(err)
 	}
 	defer front.Close()
-	ctx, cancel := context.WithTimeout(m.ctx, switchWithin)
+	ctx, cancel := context.WithTimeout(m.ctx, 3*switchWithin) // the copy, the hold and the client's own run
 	defer cancel()
 	kept, wait := m.switchAt(t, user, n)
 	r := moveRun{user: user}
@@ -91,6 +91,8 @@ func (m *moving) run(t testing.TB, c mover, n int) moveRun {
 	if c.after == nil {
 		return r
 	}
+	ctx, cancel = context.WithTimeout(m.ctx, switchWithin)
+	defer cancel()
 	if err := c.after(ctx, m, user, dir); err != nil {
 		t.Errorf("position %d, another run: %v", n, err)
 	}

@@ -73,11 +73,10 @@ func TestServeManual(t *testing.T) {
 	if code, out, stderr := ferry(t, "cutover", "alice", "--admin", "unix:"+socket); code != done || out != "alice: tailing\n" {
 		t.Errorf("cutover: exit %d with %s%s", code, out, stderr)
 	}
-	p.await(`msg="sessions after a switch" user=alice moved=2 ended=map\[\]`)
+	awaitStatus(t, socket, "alice", "phase  migrated\n", ", 2 moved, 0 ended\n")
 	c.sees("NOOP", "* 3 EXISTS")
 	c.sees("FETCH 1:3 BODY.PEEK[HEADER.FIELDS (SUBJECT)]", "before", "meanwhile", "by somebody else")
 	again.do("SELECT INBOX")
-	awaitStatus(t, socket, "alice", "phase  migrated\n", ", 2 moved, 0 ended\n")
 	if code, _, stderr := ferry(t, "cutover", "alice", "--admin", "unix:"+socket); code != failed || !strings.Contains(stderr, "alice is on the target already") {
 		t.Errorf("cutover of a migrated user: exit %d with %s", code, stderr)
 	}

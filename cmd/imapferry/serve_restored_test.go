@@ -233,6 +233,7 @@ func TestServeFailoverWithLoss(t *testing.T) {
 	}()
 	for n := 0; !closed(again); n++ {
 		tries(t, addrs[n%2], "carol")
+		time.Sleep(10 * time.Millisecond) // the failover needs the machine, too
 	}
 	for i, p := range []*process{two, three} {
 		gets(t, addrs[i], "carol")

@@ -42,7 +42,7 @@ Host %s
 Port %s
 User %q
 Pass %q
-Timeout 20
+Timeout 120
 %s
 
 IMAPStore far

@@ -43,7 +43,7 @@ func offlineimapConf(addr, user, pass, dir string, opts []DialOption) (string, e
 accounts = all
 metadata = %s/state
 fsync = False
-socktimeout = 20
+socktimeout = 120
 
 [Account all]
 localrepository = near
