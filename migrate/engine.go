@@ -199,7 +199,7 @@ func (e *Engine) move(ctx context.Context, user string) {
 		return
 	}
 	c.retryAt, c.settled = time.Now().Add(out.again), out.settled
-	if out.waiting != nil && c.hinted { // released, perhaps, just after that was written
+	if (out.waiting != nil || out.rests) && c.hinted { // released, perhaps, just after that was written or read
 		c.retryAt = time.Time{}
 	}
 	if out.late {

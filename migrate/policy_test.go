@@ -102,11 +102,11 @@ func TestReleasedEarly(t *testing.T) {
 	s.migrated()
 }
 
-// releasing releases alice just before it is written that she waits, or just after. The engine hears of nothing but, in the second
-// case, of that.
+// releasing releases alice just before it is written that she waits, just after, or just after a later look has read it. The engine hears
+// of nothing but, but for the first case, of that.
 type releasing struct {
 	*boltstate.Store
-	after bool
+	when  string
 	hints chan string
 	heard func() bool
 }
@@ -115,29 +115,42 @@ func (r *releasing) Watch(context.Context) <-chan string { return r.hints }
 
 func (r *releasing) Advance(ctx context.Context, l state.Lease, to state.Phase, c state.Change) (state.Record, error) {
 	ready := strings.HasPrefix(c.Reason, "ready")
-	if ready && !r.after {
+	if ready && r.when == "before" {
 		if _, err := r.ReleaseUser(ctx, l.User); err != nil {
 			return state.Record{}, err
 		}
 	}
 	rec, err := r.Store.Advance(ctx, l, to, c)
-	if ready && r.after {
-		_, released := r.ReleaseUser(ctx, l.User)
-		err = errors.Join(err, released)
-		r.hints <- l.User
-		for !r.heard() && ctx.Err() == nil {
-			time.Sleep(time.Millisecond)
-		}
+	if ready && r.when == "after" {
+		err = errors.Join(err, r.release(ctx, l.User))
 	}
 	return rec, err
 }
 
+func (r *releasing) Offer(ctx context.Context, user string) (state.Record, error) {
+	rec, err := r.Store.Offer(ctx, user)
+	if r.when == "read" && strings.HasPrefix(rec.Reason, "ready") && !rec.Released {
+		err = errors.Join(err, r.release(ctx, user))
+	}
+	return rec, err
+}
+
+// release returns when the engine has heard of it.
+func (r *releasing) release(ctx context.Context, user string) error {
+	_, err := r.ReleaseUser(ctx, user)
+	r.hints <- user
+	for !r.heard() && ctx.Err() == nil {
+		time.Sleep(time.Millisecond)
+	}
+	return err
+}
+
 // TestReleasedMeanwhile: no release is lost, however close it comes.
 func TestReleasedMeanwhile(t *testing.T) {
-	for _, after := range []bool{false, true} {
+	for _, when := range []string{"before", "after", "read"} {
 		s := small(newStage(t, batchCaps))
 		s.settings.Cutover = CutoverManual
-		r := &releasing{Store: s.store, after: after, hints: make(chan string)}
+		r := &releasing{Store: s.store, when: when, hints: make(chan string)}
 		r.heard = func() bool {
 			s.engine.mu.Lock()
 			defer s.engine.mu.Unlock()
@@ -146,6 +159,11 @@ func TestReleasedMeanwhile(t *testing.T) {
 		t.Cleanup(func() { close(r.hints) })
 		s.wrap = func(*boltstate.Store) Store { return r }
 		s.start()
+		if when == "read" {
+			s.waits()
+			s.looked()
+			s.engine.Offer("alice", "pass") // a login
+		}
 		s.migrated()
 	}
 }
