@@ -94,7 +94,7 @@ func (a *appender) add(m *message, size int64, body io.Reader) error {
 // expected demands that the source passes over no message below uid that it lists.
 func (a *appender) expected(uid uint32) error {
 	if len(a.expect) > 0 && a.expect[0].uid < uid {
-		return unread{a.expect[0].uid, fmt.Errorf("%s uid %d: the source lists the message and does not send it", wire.Quoted(a.folder), a.expect[0].uid)}
+		return passedOver("source", a.folder, a.expect[0].uid)
 	}
 	if len(a.expect) > 0 && a.expect[0].uid == uid {
 		a.expect = a.expect[1:]

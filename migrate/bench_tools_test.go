@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -278,15 +277,11 @@ func (t *ferry) close() { t.store.Close() }
 // copy does all that a worker does up to the cutover: for the first time also the copy, and always a round that
 // proves UIDs, flags and dates.
 func (t *ferry) copy() error {
-	lease, rec, err := t.store.Acquire(t.ctx, "alice", "bench", 10*time.Minute)
+	w, err := leasedWorker(t.ctx, t.engine, t.store)
 	if err != nil {
 		return err
 	}
-	w := &worker{e: t.engine, user: "alice", targetUser: "alice", secrets: []backend.Secret{"pass"}, adapter: t.engine.adapter, log: t.engine.cfg.Log, lease: lease, rec: rec}
 	defer w.closeLanes()
-	if err := w.loadFolders(t.ctx); err != nil {
-		return err
-	}
 	for w.rec.Phase != state.Tailing {
 		next, _, err := steps[w.rec.Phase](w, t.ctx)
 		if err != nil {

@@ -197,7 +197,7 @@ func notLeftOut[T any](c *client, uids wire.Set, given map[uint32]T) error {
 	if err != nil || len(there) == 0 {
 		return err
 	}
-	return unread{there[0].uid, fmt.Errorf("%s uid %d: the %s lists the message and does not send it", wire.Quoted(c.selected), there[0].uid, c.side)}
+	return passedOver(c.side, c.selected, there[0].uid)
 }
 
 // sameButLineEnds returns those of uids that the source's folder has too, with the same bytes but for CRs.

@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"errors"
+	"fmt"
 
 	"imapferry/internal/backend"
 	"imapferry/internal/wire"
@@ -24,6 +25,11 @@ type unread struct {
 
 func (u unread) Error() string { return u.reason.Error() }
 func (u unread) Unwrap() error { return u.reason }
+
+// passedOver is an unread of a message that its server lists and leaves out of its answer.
+func passedOver(side, folder string, uid uint32) error {
+	return unread{uid, fmt.Errorf("%s uid %d: the %s lists the message and does not send it", wire.Quoted(folder), uid, side)}
+}
 
 // notRead makes an unread of what ended a FETCH of messages up to to, of which the last that came had the UID last. What
 // goes by, or is not about messages, stays as it is.

@@ -34,17 +34,15 @@ type form struct {
 // single brings over one message that has been to blame, at its own UID. One that was given once and then no more, be it that
 // somebody has just expunged it, is looked at again from the beginning.
 func (l *lane) single(ctx context.Context, m *mailbox, a *appender, msg message) error {
-	var err error
-	for range maxReads {
-		err = l.singleOnce(ctx, m, a, msg)
-		if _, about := aboutMessage(err); !about || ctx.Err() != nil {
+	for try := 1; ; try++ {
+		err := l.singleOnce(ctx, m, a, msg)
+		if _, about := aboutMessage(err); !about || try == maxReads || ctx.Err() != nil {
 			return err
 		}
 		if _, err := l.regain(ctx, m, a); err != nil {
 			return err
 		}
 	}
-	return err
 }
 
 // singleOnce brings a message over as it is, if there is any way; else as an attachment or, if it is too big for that or cannot be read,

@@ -28,18 +28,24 @@ func TestBodiesAway(t *testing.T) {
 					return left.Add(-1) < 0
 				})
 				s.start()
-				s.await("failing", func(r state.Record) bool {
-					if r.Phase == state.Held || r.Phase == state.Migrated {
-						t.Fatalf("%s: %s", r.Phase, r.Reason)
-					}
-					return r.Attempts > 2
-				})
-				s.src.do(func() { s.src.hook = nil })
-				s.migrated()
-				s.excepted()
+				s.waitsForBodies()
 			})
 		}
 	}
+}
+
+// waitsForBodies demands that the user is tried again while the source withholds bodies, and crosses whole when it gives them.
+func (s *stage) waitsForBodies() {
+	s.t.Helper()
+	s.await("failing", func(r state.Record) bool {
+		if r.Phase == state.Held || r.Phase == state.Migrated {
+			s.t.Fatalf("%s: %s", r.Phase, r.Reason)
+		}
+		return r.Attempts > 2
+	})
+	s.src.do(func() { s.src.hook = nil })
+	s.migrated()
+	s.excepted()
 }
 
 // TestBodiesAwayAtProof: it was away just as bodies were compared, and good copies were told of as if they could not be.
@@ -54,15 +60,7 @@ func TestBodiesAwayAtProof(t *testing.T) {
 			away := func() { s.src.withholds("BODY.PEEK[]", answer, func(string, uint32) bool { return true }) }
 			s.wrap = func(b *boltstate.Store) Store { return &eventful{Store: b, before: away, held: func() {}} }
 			s.start()
-			s.await("failing", func(r state.Record) bool {
-				if r.Phase == state.Held || r.Phase == state.Migrated {
-					t.Fatalf("%s: %s", r.Phase, r.Reason)
-				}
-				return r.Attempts > 2
-			})
-			s.src.do(func() { s.src.hook = nil })
-			s.migrated()
-			s.excepted()
+			s.waitsForBodies()
 		})
 	}
 }

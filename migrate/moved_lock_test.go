@@ -1,6 +1,7 @@
 package migrate
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"imapferry/internal/backend"
 	"imapferry/internal/testbed"
 	"imapferry/state"
+	"imapferry/state/boltstate"
 )
 
 // sessions returns the processes of the sessions that a Dovecot has now.
@@ -85,7 +87,7 @@ func TestMovedLock(t *testing.T) {
 	}
 }
 
-// worker returns one that has the lease of alice, who is being tailed, and runs no step by itself.
+// worker is leasedWorker for alice as she is being tailed, with no other worker's session left at the source.
 func (x *crossing) worker() *worker {
 	x.t.Helper()
 	x.copied()
@@ -96,19 +98,25 @@ func (x *crossing) worker() *worker {
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
-	lease, rec, err := x.store.Acquire(x.ctx, "alice", "test", 10*time.Minute)
+	w, err := leasedWorker(x.ctx, x.engine, x.store)
 	if err != nil {
 		x.t.Fatal(err)
 	}
-	w := &worker{e: x.engine, user: "alice", targetUser: "alice", secrets: []backend.Secret{"pass"}, adapter: x.engine.adapterOf(rec), log: x.engine.cfg.Log, lease: lease, rec: rec}
 	x.t.Cleanup(w.closeLanes)
-	if err := w.loadFolders(x.ctx); err != nil {
-		x.t.Fatal(err)
-	}
-	if rec.Phase != state.Tailing {
-		x.t.Fatalf("alice is %s", rec.Phase)
+	if w.rec.Phase != state.Tailing {
+		x.t.Fatalf("alice is %s", w.rec.Phase)
 	}
 	return w
+}
+
+// leasedWorker takes alice's lease from the store for a worker without connections, which runs no step by itself.
+func leasedWorker(ctx context.Context, e *Engine, store *boltstate.Store) (*worker, error) {
+	lease, rec, err := store.Acquire(ctx, "alice", "test", 10*time.Minute)
+	if err != nil {
+		return nil, err
+	}
+	w := &worker{e: e, user: "alice", targetUser: "alice", secrets: []backend.Secret{"pass"}, adapter: e.adapterOf(rec), log: e.cfg.Log, lease: lease, rec: rec}
+	return w, w.loadFolders(ctx)
 }
 
 func (x *crossing) round(w *worker) (changed int64) {

@@ -320,17 +320,25 @@ func TestWritesThroughTheSwitch(t *testing.T) {
 	}
 }
 
-// passed waits until a worker has looked for stragglers and is done.
-func (x *crossing) passed(user string) {
+// passed waits until a worker has looked for stragglers, later than in the pass of before, and is done.
+func (x *crossing) passed(user, before string) {
+	x.t.Helper()
+	x.awaitStatus(user, "somebody has looked for stragglers", func(s userStatus) bool {
+		return s.LastPass != "" && s.LastPass != before && s.Owner == ""
+	})
+}
+
+// awaitStatus waits until what is told of the user satisfies cond.
+func (x *crossing) awaitStatus(user, what string, cond func(userStatus) bool) userStatus {
 	x.t.Helper()
 	for {
 		s := x.status(user)
-		if s.LastPass != "" && s.Owner == "" {
-			return
+		if cond(s) {
+			return s
 		}
 		select {
 		case <-x.ctx.Done():
-			x.t.Fatalf("nobody has looked for stragglers of %s: %+v", user, s)
+			x.t.Fatalf("waited in vain until %s: %s is %+v", what, user, s)
 		case <-time.After(20 * time.Millisecond):
 		}
 	}

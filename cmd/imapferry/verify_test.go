@@ -29,7 +29,7 @@ func TestVerifyCommand(t *testing.T) {
 	x.serve()
 	x.login("alice")
 	x.await("alice", "migrated")
-	x.passed("alice")
+	x.passed("alice", "")
 	admin := "unix:" + x.dir + "/admin.sock"
 
 	code, out, stderr := ferry(t, "verify", "alice", "--bodies", "all", "--admin", admin)
